@@ -1,0 +1,53 @@
+"""What every backbone is, and how one is made by name."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from siamese_mnist.registry import Registry
+
+BACKBONES: Registry = Registry("backbone", "siamese_mnist.backbones")
+"""Classes by name: `backbone(in_channels=..., image_size=(H, W), **options)` makes an `nn.Module` with `feature_dim`."""
+
+
+class Backbone(nn.Module):
+    """Maps images (N, C, H, W) float in [0, 1] to features (N, feature_dim)."""
+
+    feature_dim: int
+
+    def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
+        """Features of image pairs stacked as two channels.
+
+        Args:
+            left: (P, 1, H, W) first images.
+            right: (P, 1, H, W) second images.
+
+        Returns:
+            (P, feature_dim).
+        """
+        raise NotImplementedError
+
+
+def create_backbone(
+    name: str, *, in_channels: int = 1, image_size: tuple[int, int] = (28, 28), **options: Any
+) -> nn.Module:
+    """Makes a registered backbone.
+
+    Args:
+        name: a name in `BACKBONES`; "family:model" picks one model of a family, as in "torchvision:resnet18".
+        in_channels: channels of the input: 1 for single images, 2 for stacked pairs.
+        image_size: height and width of the input in pixels.
+        **options: the backbone's own options, as `siamese-mnist list backbones` shows them.
+
+    Returns:
+        Module float (N, in_channels, H, W) -> (N, feature_dim).
+
+    Raises:
+        UnknownPartError: if no backbone has that name.
+        UsageError: if an option has a value that the backbone refuses.
+    """
+    family, _, model = name.partition(":")
+    if model:
+        options["model"] = model
+    backbone: nn.Module = BACKBONES[family](in_channels=in_channels, image_size=image_size, **options)
+    return backbone

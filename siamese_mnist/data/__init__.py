@@ -1,0 +1,34 @@
+"""Data sets: the built-in images, IDX files of the MNIST family, and folders of images."""
+
+import os
+from pathlib import Path
+
+from siamese_mnist.data import builtin, folder, idx  # noqa: F401
+from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
+
+__all__ = ["DATASETS", "DataError", "Dataset", "LabeledImages", "default_root", "load_dataset"]
+
+
+def default_root() -> Path:
+    """Folder that data sets are read from and downloaded to unless another is named."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "siamese-mnist"
+
+
+def load_dataset(name: str, root: str | Path | None = None, download: bool = False) -> Dataset:
+    """Loads a registered data set into memory.
+
+    Args:
+        name: a name in `DATASETS`; "mnist-tenth" needs no file and no network.
+        root: folder with the files, by default `~/.cache/siamese-mnist`.
+        download: fetch missing files of the MNIST family with torchvision.
+
+    Returns:
+        Training and test set: images (N, H, W) uint8, labels (N,) int64.
+
+    Raises:
+        UnknownPartError: if no data set has that name.
+        DataError: if files are missing or damaged, or a download fails.
+    """
+    loader = DATASETS[name]
+    return checked(loader(Path(root) if root else default_root(), download), name)

@@ -1,0 +1,64 @@
+"""A data set of one's own: folders of image files, one folder a class."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
+
+
+@DATASETS.register("folder")
+def load_folder(root: Path, download: bool = False) -> Dataset:  # noqa: ARG001
+    """Your own images: DATA_DIR/train/CLASS/*.png and DATA_DIR/test/CLASS/*.png, all of one size.
+
+    Any format that Pillow reads, turned to 8-bit grey. Classes are the folder names of `train`, in sorted order.
+
+    Args:
+        root: folder that holds `train` and `test`.
+        download: not used; every loader takes it.
+
+    Raises:
+        DataError: if a folder is missing or empty, an image is unreadable, or sizes or classes differ.
+    """
+    classes = _class_names(root / "train")
+    unknown = sorted(set(_class_names(root / "test")) - set(classes))
+    if unknown:
+        raise DataError(f"{root / 'test'}: class {unknown[0]!r} has no folder in {root / 'train'}; add it or remove it")
+    return Dataset(_read_split(root / "train", classes), _read_split(root / "test", classes), classes)
+
+
+def _class_names(split: Path) -> tuple[str, ...]:
+    if not split.is_dir():
+        raise DataError(f"{split} is not a folder; put one folder of images per class there (--data-dir names its parent)")
+    names = tuple(sorted(path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")))
+    if not names:
+        raise DataError(f"{split} has no class folders; put one folder of images per class there")
+    return names
+
+
+def _read_split(split: Path, classes: tuple[str, ...]) -> LabeledImages:
+    from PIL import Image
+
+    images, labels = [], []
+    for label, name in enumerate(classes):
+        folder = split / name
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if path.name.startswith("."):
+                continue
+            try:
+                with Image.open(path) as image:
+                    pixels = np.asarray(image.convert("L"))
+            except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+                raise DataError(f"{path} cannot be read as an image; mend or remove it") from error
+            if images and pixels.shape != images[0].shape:
+                height, width = images[0].shape
+                raise DataError(
+                    f"{path} is {pixels.shape[1]} x {pixels.shape[0]}, the images before it {width} x {height}; "
+                    "bring all to one size"
+                )
+            images.append(pixels)
+            labels.append(label)
+    if not images:
+        raise DataError(f"{split} has no images; put image files into its class folders")
+    return LabeledImages(torch.from_numpy(np.stack(images)), torch.tensor(labels))

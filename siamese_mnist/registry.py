@@ -1,0 +1,138 @@
+"""Named parts: registered where they are defined, listed, and extended by pip packages through entry points."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from siamese_mnist.errors import UsageError
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+class UnknownPartError(UsageError):
+    """A name that no registered part has; the message suggests the nearest ones."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """One registered part.
+
+    Attributes:
+        name: the name it is asked for by.
+        value: the registered object: a class, a function or a settings object.
+        origin: "built in", or the distribution and version of the package that adds it.
+        summary: first line of its docstring.
+    """
+
+    name: str
+    value: T
+    origin: str
+    summary: str
+
+
+class Registry(Generic[T]):
+    """Parts of one kind by name.
+
+    Args:
+        kind: singular noun for messages, such as "head".
+        group: entry-point group through which other packages add parts.
+    """
+
+    def __init__(self, kind: str, group: str) -> None:
+        self.kind = kind
+        self.group = group
+        self.broken: dict[str, str] = {}
+        self._parts: dict[str, Part[T]] = {}
+        self._plugins_loaded = False
+
+    def register(self, name: str, *, summary: str | None = None) -> Callable[[D], D]:
+        """Decorator that registers the decorated object under `name`.
+
+        Raises:
+            ValueError: if the name is taken.
+        """
+
+        def add(value: D) -> D:
+            self.add(name, value, summary=summary)  # type: ignore[arg-type]
+            return value
+
+        return add
+
+    def add(self, name: str, value: T, *, origin: str = "built in", summary: str | None = None) -> None:
+        """Registers `value` under `name`.
+
+        Raises:
+            ValueError: if the name is taken.
+        """
+        if name in self._parts:
+            raise ValueError(f"{self.kind} {name!r} is registered already, by {self._parts[name].origin}")
+        if summary is None:
+            summary = (inspect.getdoc(value) or "").partition("\n")[0]
+        self._parts[name] = Part(name, value, origin, summary)
+
+    def __getitem__(self, name: str) -> T:
+        return self.part(name).value
+
+    def __contains__(self, name: object) -> bool:
+        self._load_plugins()
+        return name in self._parts
+
+    def __iter__(self) -> Iterator[str]:
+        self._load_plugins()
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        self._load_plugins()
+        return len(self._parts)
+
+    def parts(self) -> list[Part[T]]:
+        """All parts, built-in ones first, in the order of their registration."""
+        self._load_plugins()
+        return list(self._parts.values())
+
+    def part(self, name: str) -> Part[T]:
+        """The part called `name`.
+
+        Raises:
+            UnknownPartError: if there is none; the message suggests near names and lists the known ones.
+        """
+        if name not in self._parts:
+            self._load_plugins()
+        if name not in self._parts:
+            near = difflib.get_close_matches(name, self._parts, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+            broken = f" Not loaded: {'; '.join(f'{k} ({v})' for k, v in self.broken.items())}." if self.broken else ""
+            raise UnknownPartError(
+                f"unknown {self.kind} {name!r}{hint} Known {self.kind}s: {', '.join(self._parts)}.{broken}"
+            )
+        return self._parts[name]
+
+    def _load_plugins(self) -> None:
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        for entry in entry_points(group=self.group):
+            origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+            try:
+                self.add(entry.name, entry.load(), origin=origin)
+            # A plugin's import can raise anything; whatever it is must not take the other parts down.
+            except (Exception, SystemExit) as error:
+                self.broken[entry.name] = f"{origin}: {type(error).__name__}: {error}".partition("\n")[0]
+
+
+def options_of(value: Callable[..., Any], *, given: frozenset[str] = frozenset()) -> dict[str, inspect.Parameter]:
+    """Options that a user may set on a part: its constructor's parameters that have a default.
+
+    Args:
+        value: a class or a function.
+        given: names that the library itself fills in, left out here.
+    """
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(value).parameters.items()
+        if parameter.default is not inspect.Parameter.empty and name not in given
+    }
