@@ -74,7 +74,7 @@ def compiled(extractor: keras.Model, head: keras.Model) -> keras.Model:
 
 
 def draw_pairs(labels, count: int, rng) -> tuple:
-    """Unique ordered index pairs in random order, exactly half of them of one class: left (P,), right (P,), same (P,)."""
+    """Unique ordered index pairs in random order, exactly half of them the same digit: left, right, same, each (P,)."""
     halves = []
     for want_same in (True, False):
         codes = np.empty(0, np.int64)  # left * N + right
@@ -97,7 +97,7 @@ class CurveRecorder(keras.callbacks.Callback):
     """Loss and accuracy after every update: Keras' running training means, and one random batch of test pairs.
 
     `Model.test_on_batch` would reset the running means of the training metrics, so the batch goes through a compiled
-    function of its own.
+    function of its own. XLA (`jit_compile=True`) makes that function slower on a CPU, so it stays off.
     """
 
     def __init__(self, pairs, same, rng):
@@ -106,7 +106,7 @@ class CurveRecorder(keras.callbacks.Callback):
         self.curve: list[tuple[float, float, float, float]] = []
 
     def on_train_begin(self, logs=None):
-        @tf.function(jit_compile=True)
+        @tf.function
         def loss_and_accuracy(pairs, same):
             probabilities = self.model(pairs, training=False)
             loss = keras.losses.categorical_crossentropy(same, probabilities)
@@ -191,7 +191,9 @@ def peak_rss_bytes() -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--data", type=Path, default=BUILT_IN_DATA, help="the 6,000 + 1,000 images (default: %(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=BUILT_IN_DATA, help="the 6,000 + 1,000 images (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--validation-batches",

@@ -1,11 +1,11 @@
 """Pure metric functions for verification: scores and ground truth in, plain numbers out.
 
-Everywhere, `scores` is (P,) with higher meaning more alike, `same` is (P,) bool with True for a pair of one class (a genuine
-pair), and a pair is decided "same" exactly when its score is >= the threshold. All rates are in [0, 1].
+Everywhere, `scores` is (P,) with higher meaning more alike, `same` is (P,) bool with True for a pair of one class (a
+genuine pair), and a pair is decided "same" exactly when its score is >= the threshold. All rates are in [0, 1].
 
-scikit-learn does the work where it has the metric; it is imported inside the functions, so that importing this module costs
-NumPy alone. The error-rate terms are those of ISO/IEC 19795-1: false match rate (FMR, different pairs decided same) and false
-non-match rate (FNMR, same pairs decided different).
+scikit-learn does the work where it has the metric; it is imported inside the functions, so that importing this module
+costs NumPy alone. The error-rate terms are those of ISO/IEC 19795-1: false match rate (FMR, different pairs decided
+same) and false non-match rate (FNMR, same pairs decided different).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def check_pairs(
         (P,) float64 and (P,) bool.
 
     Raises:
-        ValueError: if an array is empty or not 1-D, the lengths differ, a score is NaN or infinite, `same` is not boolean, or
-            it holds one class only.
+        ValueError: if an array is empty or not 1-D, the lengths differ, a score is NaN or infinite, `same` is not
+            boolean, or it holds one class only.
     """
     values = _check_finite(scores, name)
     truth = _check_bool(same, "same")
@@ -155,7 +155,7 @@ def _roc_auc(curve: Roc) -> float:
 
 
 def average_precision(scores: ArrayLike, same: ArrayLike) -> float:
-    """Average precision in [0, 1] with "same" as the positive class: precision averaged over steps of recall, uninterpolated.
+    """Average precision in [0, 1] of "same": precision averaged over the steps of recall, not interpolated.
 
     Args:
         scores: (P,) higher means more alike.
@@ -177,10 +177,10 @@ def _average_precision(curve: Roc) -> float:
 def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
     """Rate at which the false match rate equals the false non-match rate, in [0, 1]; lower is better.
 
-    It is where the piecewise-linear ROC curve through all operating points meets the line FMR = FNMR. A group of equal scores is
-    one straight segment of that curve, so the place on the segment is interpolated; the mean of FMR and FNMR at the nearest
-    operating point would be wrong whenever the two steps are unequal. No convex hull is taken, so the value can lie above the
-    ROCCH equal error rate of Brümmer and de Villiers (2013).
+    It is where the piecewise-linear ROC curve through all operating points meets the line FMR = FNMR. A group of equal
+    scores is one straight segment of that curve, so the place on the segment is interpolated; the mean of FMR and FNMR
+    at the nearest operating point would be wrong whenever the two steps are unequal. No convex hull is taken, so the
+    value can lie above the ROCCH equal error rate of Brümmer and de Villiers (2013).
 
     Args:
         scores: (P,) higher means more alike.
@@ -202,10 +202,11 @@ def _equal_error_rate(curve: Roc) -> float:
 
 
 def true_match_rate(scores: ArrayLike, same: ArrayLike, false_match_rate: float) -> float:
-    """Largest true match rate (1 - FNMR) among the operating points whose FMR is <= the limit, in [0, 1]; higher is better.
+    """Largest true match rate (1 - FNMR) at an FMR <= the limit, in [0, 1]; higher is better.
 
-    Nothing is interpolated: a threshold with exactly this pair of rates exists. With few different pairs the limit may allow no
-    false match at all: a limit below 1 / (number of different pairs) asks for a threshold above every different pair.
+    Nothing is interpolated: a threshold with exactly this pair of rates exists. With few different pairs the limit may
+    allow no false match at all: a limit below 1 / (number of different pairs) asks for a threshold above every
+    different pair.
 
     Args:
         scores: (P,) higher means more alike.
@@ -226,15 +227,15 @@ def _true_match_rate(curve: Roc, false_match_rate: float) -> float:
 
 
 def detection_error_tradeoff(scores: ArrayLike, same: ArrayLike) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Points of the detection error tradeoff curve (Martin et al. 1997), from the most lenient threshold to the strictest.
+    """Points of the detection error tradeoff curve (Martin et al. 1997), most lenient threshold first.
 
     Args:
         scores: (P,) higher means more alike.
         same: (P,) bool ground truth.
 
     Returns:
-        FMR (T,), FNMR (T,) and thresholds (T,), the last possibly inf (no pair accepted). Points beyond the first with FNMR 0 and
-        the last with FMR 0 are left out.
+        FMR (T,), FNMR (T,) and thresholds (T,), the last possibly inf (no pair accepted). Points beyond the first with
+        FNMR 0 and the last with FMR 0 are left out.
 
     Raises:
         ValueError: see `check_pairs`.
@@ -247,11 +248,11 @@ def detection_error_tradeoff(scores: ArrayLike, same: ArrayLike) -> tuple[FloatA
 
 
 def fit_threshold(scores: ArrayLike, same: ArrayLike) -> float:
-    """Threshold with the highest accuracy on these pairs, midway between two neighbouring distinct scores; always finite.
+    """Threshold of highest accuracy on these pairs, midway between two neighbouring distinct scores; always finite.
 
-    Several gaps between neighbouring scores can be equally accurate. The widest of them is taken, as the one that a small shift
-    of the scores harms least, and among equally wide ones the middle one. Accepting every pair (threshold at the lowest score)
-    or none (just above the highest) is chosen only where no gap is as accurate. O(P log P).
+    Several gaps between neighbouring scores can be equally accurate. The widest of them is taken, as the one that a
+    small shift of the scores harms least, and among equally wide ones the middle one. Accepting every pair (threshold
+    at the lowest score) or none (just above the highest) is chosen only where no gap is as accurate. O(P log P).
 
     Args:
         scores: (P,) higher means more alike.
@@ -319,10 +320,10 @@ class Decision:
 def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = None) -> Decision:
     """Threshold (`fit_threshold`, unless given) and the logistic slope of highest likelihood about it.
 
-    The slope is fitted to Platt's smoothed targets (Platt 1999; Lin, Lin and Weng 2007), which keep it finite on separable
-    pairs. With the threshold fixed the likelihood is concave in the slope, so its maximum is the one root of the derivative.
-    Scores that say nothing about the class on either side of the threshold have no positive root: they get a slope close to
-    zero, that is probabilities close to 0.5.
+    The slope is fitted to Platt's smoothed targets (Platt 1999; Lin, Lin and Weng 2007), which keep it finite on
+    separable pairs. With the threshold fixed the likelihood is concave in the slope, so its maximum is the one root of
+    the derivative. Scores that say nothing about the class on either side of the threshold have no positive root: they
+    get a slope close to zero, that is probabilities close to 0.5.
 
     Args:
         scores: (P,) higher means more alike; from pairs of training images, never of test images.
@@ -372,7 +373,7 @@ def confusion_matrix(predicted: ArrayLike, same: ArrayLike) -> IntArray:
     answer, truth = _check_bool(predicted, "predicted"), _check_bool(same, "same")
     if answer.size != truth.size:
         raise ValueError(f"predicted and same must have one entry per pair, got {answer.size} and {truth.size}")
-    # scikit-learn's function first looks for the classes, ten times the cost of these four counts.
+    # scikit-learn's function looks for the classes first, at many times the cost of these counts.
     true_match, answered_same, truly_same = (int(np.count_nonzero(a)) for a in (answer & truth, answer, truth))
     false_match, false_non_match = answered_same - true_match, truly_same - true_match
     return np.array([[truth.size - truly_same - false_match, false_match], [false_non_match, true_match]])
@@ -397,8 +398,9 @@ def precision_recall_f1(confusion: ArrayLike, positive: int = 1) -> dict[str, fl
 def expected_calibration_error(probability: ArrayLike, same: ArrayLike, bins: int = 15) -> float:
     """Mean gap between the probability of "same" and the share of same pairs, over bins of probability, in [0, 1].
 
-    Bins are equally wide and hold (low, high], the first one 0 too; each counts with its share of the pairs (Naeini et al. 2015).
-    This is the binary form: the probability of "same" is compared, not the confidence in the answer of Guo et al. (2017).
+    Bins are equally wide and hold (low, high], the first one 0 too; each counts with its share of the pairs (Naeini et
+    al. 2015). This is the binary form: the probability of "same" is compared, not the confidence in the answer of Guo
+    et al. (2017).
 
     Args:
         probability: (P,) in [0, 1].
@@ -430,7 +432,8 @@ def digit_pair_accuracy(
         classes: K, number of classes.
 
     Returns:
-        Accuracy (K, K) symmetric, NaN where there is no pair, and counts (K, K) symmetric; (i, j) and (j, i) are the same pairs.
+        Accuracy (K, K) symmetric, NaN where there is no pair, and counts (K, K) symmetric; (i, j) and (j, i) are the
+        same pairs.
 
     Raises:
         ValueError: if the lengths differ, a label is outside [0, classes), or `correct` is not boolean.
@@ -468,14 +471,15 @@ def evaluate(
         scores: (P,) higher means more alike.
         same: (P,) bool ground truth, both classes present.
         decision: fitted on other pairs than these.
-        swapped_scores: (P,) scores of the same pairs with their two images exchanged, or None to leave the two swap figures out.
+        swapped_scores: (P,) scores of the same pairs with their two images exchanged, or None to leave the two swap
+            figures out.
 
     Returns:
-        Plain numbers: pairs, accuracy, same{precision, recall, f1}, different{precision, recall, f1}, confusion_matrix (rows
-        truth [different, same], columns answer [different, same]), roc_auc, average_precision, equal_error_rate,
-        true_match_rate{"0.01", "0.001"} at those false match rates, log_loss (nats), brier_score, expected_calibration_error,
-        threshold; with `swapped_scores` also swap_agreement (share of pairs whose answer stays) and largest_swap_difference
-        (of the probability).
+        Plain numbers: pairs, accuracy, same{precision, recall, f1}, different{precision, recall, f1}, confusion_matrix
+        (rows truth [different, same], columns answer [different, same]), roc_auc, average_precision, equal_error_rate,
+        true_match_rate{"0.01", "0.001"} at those false match rates, log_loss (nats), brier_score,
+        expected_calibration_error, threshold; with `swapped_scores` also swap_agreement (share of pairs whose answer
+        stays) and largest_swap_difference (of the probability).
 
     Raises:
         ValueError: see `check_pairs`.

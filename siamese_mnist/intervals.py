@@ -1,12 +1,14 @@
 """Confidence intervals and paired tests for figures measured on pairs of images.
 
-Pairs that share an image are dependent: one hard image makes every pair it is in harder. A binomial interval, or a bootstrap over
-pairs, ignores that and comes out too narrow. Everything here lets pairs that share an image be correlated (dyadic-robust), takes
-pairs without a common image as independent, and reads `left` and `right` as (P,) integer image identifiers. The order of the two
-images does not matter, and several rows about the same two images count as one unit.
+Pairs that share an image are dependent: one hard image makes every pair it is in harder. A binomial interval, or a
+bootstrap over pairs, ignores that and comes out too narrow. Everything here lets pairs that share an image be
+correlated (dyadic-robust), takes pairs without a common image as independent, and reads `left` and `right` as (P,)
+integer image identifiers. The order of the two images does not matter, and several rows about the same two images count
+as one unit.
 
-The images are seen as a sample from a population of images, and the intervals are about that population. Quantiles come from
-Student's t with (number of images - 1) degrees of freedom, because with few images the normal ones cover too seldom.
+The images are seen as a sample from a population of images, and the intervals are about that population. Quantiles come
+from Student's t with (number of images - 1) degrees of freedom, because with few images the normal ones cover too
+seldom.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 STATISTICS = (
     "accuracy",
@@ -90,20 +93,17 @@ def _shared_products(values: FloatArray, graph: _Graph) -> float:
     """Sum of values[i] * values[j] over all ordered (i, j) that share an image, i = j included."""
     from scipy.sparse import coo_array
 
-    # Each image squares the sum of its rows; rows about the same two images meet at both, so one of the two is taken away.
+    # Every image squares the sum of its rows. Rows about the same two images meet at both, which is once too often.
     apart = graph.left != graph.right
-    edges, low, high = (
-        values[apart],
-        np.minimum(graph.left, graph.right)[apart],
-        np.maximum(graph.left, graph.right)[apart],
-    )
-    by_image = np.bincount(graph.left, values, graph.images) + np.bincount(graph.right[apart], edges, graph.images)
-    by_unit = coo_array((edges, (low, high)), shape=(graph.images, graph.images)).tocsr().data
+    edges, left, right = values[apart], graph.left[apart], graph.right[apart]
+    by_image = np.bincount(graph.left, values, graph.images) + np.bincount(right, edges, graph.images)
+    ends = np.minimum(left, right), np.maximum(left, right)
+    by_unit = coo_array((edges, ends), shape=(graph.images, graph.images)).tocsr().data
     return float(by_image @ by_image - by_unit @ by_unit)
 
 
 def _fewest_effective_pairs(graph: _Graph) -> float:
-    """Number of independent pairs worth as much as these if pairs that share an image were always equally right or wrong."""
+    """Number of independent pairs worth as much as these if sharing an image meant full correlation."""
     pairs = graph.left.size
     return pairs**2 / _shared_products(np.ones(pairs), graph)
 
@@ -111,9 +111,7 @@ def _fewest_effective_pairs(graph: _Graph) -> float:
 def _bools(values: ArrayLike, name: str) -> FloatArray:
     array = np.asarray(values)
     if array.size == 0 or not ((array == 0) | (array == 1)).all():
-        raise ValueError(
-            f"{name} must hold at least one pair and be boolean or 0/1, got shape {array.shape}, {array.dtype}"
-        )
+        raise ValueError(f"{name} must be boolean or 0/1 and not empty, got {array.dtype} of shape {array.shape}")
     return array.astype(np.float64)
 
 
@@ -133,9 +131,10 @@ def _quantile(confidence: float, degrees: float) -> float:
 def pair_variance(values: ArrayLike, left: ArrayLike, right: ArrayLike) -> float:
     """Dyadic-robust variance of the mean of per-pair values (Aronow, Samii and Assenova 2015, arXiv 1312.3398).
 
-    The products of residuals are summed over all ordered couples of rows that share an image (each row with itself included) and
-    divided by P squared. A couple that shares both images counts once, whichever way round it is written; a pair of an image with
-    itself is linked to the pairs of that one image. O(P). The estimate can be negative where few pairs share images.
+    The products of residuals are summed over all ordered couples of rows that share an image (each row with itself
+    included) and divided by P squared. A couple that shares both images counts once, whichever way round it is written;
+    a pair of an image with itself is linked to the pairs of that one image. O(P). The estimate can be negative where
+    few pairs share images.
 
     Args:
         values: (P,) finite numbers, such as 1 for a right and 0 for a wrong answer.
@@ -171,7 +170,7 @@ def wilson_interval(rate: float, n: float, confidence: float = 0.95) -> tuple[fl
 
 def _wilson(rate: float, n: float, quantile: float) -> tuple[float, float]:
     # scipy.stats.binomtest has this interval for whole numbers of successes only.
-    if math.isinf(quantile):
+    if math.isinf(quantile) or n == 0:
         return 0.0, 1.0
     ratio = quantile**2 / n
     centre = (rate + ratio / 2) / (1 + ratio)
@@ -184,9 +183,10 @@ def accuracy_interval(
 ) -> tuple[float, float]:
     """Wilson interval of the accuracy at its effective sample size (Fogliato, Patil and Perona 2024, arXiv 2306.01198).
 
-    The effective sample size is accuracy * (1 - accuracy) / `pair_variance`, at most P. Where that says nothing, because all
-    answers are right or all wrong or because the variance is not positive, it is the smallest one possible: that of pairs fully
-    correlated with every pair they share an image with, P squared over the number of such ordered couples.
+    The effective sample size is accuracy * (1 - accuracy) / `pair_variance`, at most P. Where that says nothing,
+    because all answers are right or all wrong or because the variance is not positive, it is the smallest one possible:
+    that of pairs fully correlated with every pair they share an image with, P squared over the number of such ordered
+    couples.
 
     Args:
         correct: (P,) bool, True where the answer was right.
@@ -242,14 +242,16 @@ def paired_difference(
 ) -> PairedDifference:
     """Difference in accuracy between A and B on the same pairs, for one model each or for S seeds of each.
 
-    With one model each, the variance is the `pair_variance` of the per-pair differences. Over seeds it is the sum of two parts: the
-    `pair_variance` of the differences averaged over seeds, for the images could have been others, and the variance between the S
-    seeds' differences over S, for the seeds could have been others. What is peculiar to one seed on one image is in both parts,
-    so the sum is somewhat too large rather than too small; subtracting it (Cameron, Gelbach and Miller 2011) can turn the
-    variance negative with the few seeds at hand. The degrees of freedom are Satterthwaite's.
+    With one model each, the variance is the `pair_variance` of the per-pair differences. Over seeds it is the sum of
+    two parts: the `pair_variance` of the differences averaged over seeds, for the images could have been others, and
+    the variance between the S seeds' differences over S, for the seeds could have been others. What is peculiar to one
+    seed on one image is in both parts, so the sum is somewhat too large rather than too small; subtracting it (Cameron,
+    Gelbach and Miller 2011) can turn the variance negative with the few seeds at hand. The degrees of freedom are
+    Satterthwaite's.
 
-    If the variance over images is not positive, it is bounded by that of pairs fully correlated with every pair they share an
-    image with. If A and B never differ, the interval is +-the Wilson bound of no difference in that many effective pairs.
+    If the variance over images is not positive, it is bounded by that of pairs fully correlated with every pair they
+    share an image with. If A and B never differ, the interval is +-the Wilson bound of no difference in that many
+    effective pairs.
 
     Args:
         correct_a: (P,) or (S, P) bool, True where A was right; S >= 2 seeds, row s of A against row s of B.
@@ -314,7 +316,7 @@ Verdict = Literal["better", "worse", "no difference shown"]
 
 
 def verdict(low: float, high: float, p_adjusted: float, alpha: float = 0.05) -> Verdict:
-    """What a paired comparison shows about A: a side is taken only if the interval leaves out 0 and p_adjusted <= alpha.
+    """What a comparison shows about A: a side is taken only if the interval leaves out 0 and p_adjusted <= alpha.
 
     Args:
         low: lower bound of the difference A - B.
@@ -344,19 +346,24 @@ def bootstrap_intervals(
     replicates: int = 1000,
     confidence: float = 0.95,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of the figures of `evaluate` from a bootstrap over images.
+    """Intervals of the figures of `evaluate`, from a bootstrap over images.
 
-    In each replicate every image draws an exponential weight (Rubin's Bayesian bootstrap, 1981) and a pair weighs the product of
-    its two images' weights; a pair of an image with itself weighs that weight once. Being positive, the weights never lose a class.
+    In each replicate every image draws an exponential weight (Rubin's Bayesian bootstrap, 1981) and a pair weighs the
+    product of its two images' weights; a pair of an image with itself weighs that weight once. Being positive, the
+    weights never lose a class.
 
-    The product has three times the variance it should have for what is peculiar to a pair (2**2 - 1; Owen and Eckles 2012,
-    section 3), which makes the plain interval too wide wherever images are in few pairs each. As many replicates with one weight
-    per pair measure that part; the spread of the image replicates about the estimate is shrunk to a variance of
-    V_image - 2 V_pair, but to no less than V_pair.
+    The product gives what is peculiar to a pair three times its variance (2**2 - 1; Owen and Eckles 2012,
+    "Bootstrapping data arrays of arbitrary order"), so wherever images are in few pairs each the plain bootstrap is far
+    too wide. As many replicates with one weight per pair measure that part, and the variance is V_image - 2 V_pair, but
+    no less than V_pair.
 
-    A figure at its limit in all replicates, such as an accuracy of 1, gets an interval without width: use `accuracy_interval`
-    there. A true match rate rests on few pairs where false match rate * different pairs is below about 20; read its interval as
-    rough.
+    As in `accuracy_interval`, the variance sets the effective sample size of a Wilson interval; only log_loss, which
+    has no upper limit, gets a symmetric one. Replicates thus serve one variance, not two tails, and dozens are of use
+    where millions of pairs allow no more. A figure that no weighting can move, such as an accuracy of 1, falls back to
+    the smallest effective sample size among the true and the answered classes.
+
+    Intervals tend to be too narrow with fewer than about 300 images, and a true match rate rests on few pairs while
+    (false match rate limit) * (different pairs) is below about 20: read its interval as rough there.
 
     Args:
         scores: (P,) higher means more alike.
@@ -366,7 +373,7 @@ def bootstrap_intervals(
         decision: threshold and calibration, held fixed.
         rng: source of the weights.
         statistics: names out of `STATISTICS`.
-        replicates: >= 2 of each kind; time is proportional, memory is not.
+        replicates: >= 2 of each kind; time grows with it, memory does not.
         confidence: in (0, 1).
 
     Returns:
@@ -391,12 +398,27 @@ def bootstrap_intervals(
     by_image = np.concatenate([compute(weights) for weights in _image_weights(graph, replicates, rng)], axis=1)
     by_pair = np.concatenate([compute(weights) for weights in _pair_weights(graph, replicates, rng)], axis=1)
 
-    image_variance, pair_variance_ = by_image.var(axis=1, ddof=1), by_pair.var(axis=1, ddof=1)
-    wanted = np.maximum(image_variance - 2 * pair_variance_, pair_variance_)
-    shrink = np.sqrt(np.divide(wanted, image_variance, out=np.ones_like(wanted), where=image_variance > 0))
-    replicate = estimate + np.minimum(shrink, 1)[:, None] * (by_image - estimate)
-    low, high = np.quantile(replicate, [(1 - confidence) / 2, (1 + confidence) / 2], axis=1)
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(statistics)}
+    own = by_pair.var(axis=1, ddof=1)
+    variance = np.maximum(by_image.var(axis=1, ddof=1) - 2 * own, own)
+    quantile = _quantile(confidence, graph.images - 1)
+    fallback = _fewest_effective_of_classes(graph, truth[order], decision.predict(values[order]))
+    intervals = {}
+    for name, figure, spread in zip(statistics, estimate[:, 0].tolist(), variance.tolist(), strict=True):
+        if name == "log_loss":
+            half = quantile * math.sqrt(spread)
+            intervals[name] = (max(0.0, figure - half), figure + half)
+        else:
+            effective = figure * (1 - figure) / spread if spread > 0 else 0
+            intervals[name] = _wilson(figure, effective or fallback, quantile)
+    return intervals
+
+
+def _fewest_effective_of_classes(graph: _Graph, same: BoolArray, predicted: BoolArray) -> float:
+    """Smallest `_fewest_effective_pairs` of the true and the answered classes, 0 if one of them has no pair."""
+    return min(
+        _fewest_effective_pairs(_Graph(graph.left[rows], graph.right[rows], graph.images)) if rows.any() else 0.0
+        for rows in (same, ~same, predicted, ~predicted)
+    )
 
 
 def _chunks(replicates: int, pairs: int) -> Iterator[int]:
@@ -417,7 +439,7 @@ def _image_weights(graph: _Graph, replicates: int, rng: np.random.Generator) -> 
 
 
 def _pair_weights(graph: _Graph, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
-    """Chunks (B, P) of weights drawn per image pair; a pair of an image with itself keeps 1, the image weights count it once."""
+    """Chunks (B, P) of weights per image pair; an image paired with itself keeps 1, as its image weighs it once."""
     unit, units = graph.units()
     alone = graph.left == graph.right
     for rows in _chunks(replicates, graph.left.size):
@@ -427,7 +449,7 @@ def _pair_weights(graph: _Graph, replicates: int, rng: np.random.Generator) -> I
 
 
 def _weighted_statistics(
-    scores: FloatArray, same: NDArray[np.bool_], decision: Decision, statistics: Sequence[str]
+    scores: FloatArray, same: BoolArray, decision: Decision, statistics: Sequence[str]
 ) -> Callable[[FloatArray], FloatArray]:
     """Function from pair weights (B, P) to statistics (len(statistics), B); pairs are sorted, highest score first."""
     last = np.append(np.flatnonzero(np.diff(scores)), scores.size - 1)  # of each group of equal scores

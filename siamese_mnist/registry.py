@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -111,6 +111,23 @@ class Registry(Generic[T]):
             )
         return self._parts[name]
 
+    def make(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
+        """Calls the part called `name` with `given` arguments and a user's `options`.
+
+        Raises:
+            UnknownPartError: if there is no such part.
+            UsageError: if it has no such option, or refuses its value.
+        """
+        factory: Any = self[name]
+        known = options_of(factory)
+        for option in options:
+            if option not in known:
+                near = difflib.get_close_matches(option, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                has = f"Its options: {', '.join(known)}." if known else "It has none."
+                raise UsageError(f"{self.kind} {name!r} has no option {option!r}{hint} {has}")
+        return factory(**given, **options)
+
     def _load_plugins(self) -> None:
         if self._plugins_loaded:
             return
@@ -124,15 +141,16 @@ class Registry(Generic[T]):
                 self.broken[entry.name] = f"{origin}: {type(error).__name__}: {error}".partition("\n")[0]
 
 
-def options_of(value: Callable[..., Any], *, given: frozenset[str] = frozenset()) -> dict[str, inspect.Parameter]:
-    """Options that a user may set on a part: its constructor's parameters that have a default.
+def options_of(factory: Any) -> dict[str, Any]:
+    """Options that a user may set on a part, with their defaults.
 
-    Args:
-        value: a class or a function.
-        given: names that the library itself fills in, left out here.
+    They are its keyword-only parameters that have a default, or what its own `options()` says.
     """
+    if not inspect.isclass(factory) and hasattr(factory, "options"):
+        options: dict[str, Any] = factory.options()
+        return options
     return {
-        name: parameter
-        for name, parameter in inspect.signature(value).parameters.items()
-        if parameter.default is not inspect.Parameter.empty and name not in given
+        name: parameter.default
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
     }

@@ -1,31 +1,17 @@
-"""What every backbone is, and how one is made by name."""
+"""The backbones by name.
+
+A backbone is an `nn.Module` that maps images, float (N, C, H, W) in [0, 1], to features (N, feature_dim), and has the
+attribute `feature_dim`. One that can share work between pairs may add `pair_features` (see `ReportCNN`).
+"""
 
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from siamese_mnist.registry import Registry
 
 BACKBONES: Registry = Registry("backbone", "siamese_mnist.backbones")
 """Classes by name: `backbone(in_channels=..., image_size=(H, W), **options)` makes an `nn.Module` with `feature_dim`."""
-
-
-class Backbone(nn.Module):
-    """Maps images (N, C, H, W) float in [0, 1] to features (N, feature_dim)."""
-
-    feature_dim: int
-
-    def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
-        """Features of image pairs stacked as two channels.
-
-        Args:
-            left: (P, 1, H, W) first images.
-            right: (P, 1, H, W) second images.
-
-        Returns:
-            (P, feature_dim).
-        """
-        raise NotImplementedError
 
 
 def create_backbone(
@@ -49,5 +35,5 @@ def create_backbone(
     family, _, model = name.partition(":")
     if model:
         options["model"] = model
-    backbone: nn.Module = BACKBONES[family](in_channels=in_channels, image_size=image_size, **options)
+    backbone: nn.Module = BACKBONES.make(family, options, in_channels=in_channels, image_size=image_size)
     return backbone

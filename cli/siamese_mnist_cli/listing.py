@@ -1,0 +1,63 @@
+"""`siamese-mnist list`: every registered part, its origin, options and a line of what it is."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from siamese_mnist_cli import options
+
+
+def list_parts(
+    kind: Annotated[
+        str | None,
+        typer.Argument(help="variants, recipes, backbones, heads, losses, miners or datasets.", show_default="all"),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """List the parts by name, with their options and where they come from."""
+    import siamese_mnist as sm
+    from siamese_mnist.errors import UsageError
+    from siamese_mnist.registry import options_of
+
+    registries = {
+        "variants": sm.VARIANTS,
+        "recipes": sm.RECIPES,
+        "backbones": sm.BACKBONES,
+        "heads": sm.HEADS,
+        "losses": sm.LOSSES,
+        "miners": sm.MINERS,
+        "datasets": sm.DATASETS,
+    }
+    if kind is not None and kind not in registries:
+        raise UsageError(f"unknown kind of part {kind!r}; use one of {', '.join(registries)}")
+    shown = {kind: registries[kind]} if kind else registries
+    found: dict[str, Any] = {
+        each: {
+            "parts": [
+                {
+                    "name": part.name,
+                    "origin": part.origin,
+                    "options": options_of(part.value) if callable(part.value) and each != "datasets" else {},
+                    "summary": part.summary,
+                }
+                for part in registry.parts()
+            ],
+            "broken": registry.broken,
+        }
+        for each, registry in shown.items()
+    }
+    if as_json:
+        print(json.dumps(found, default=str))
+        return
+    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    for each, content in found.items():
+        table = Table("name", "what it is", "options", "origin", title=each, title_justify="left")
+        for part in content["parts"]:
+            settings = ", ".join(f"{name}={value}" for name, value in part["options"].items())
+            table.add_row(part["name"], part["summary"], settings, part["origin"])
+        console.print(table)
+        for name, reason in content["broken"].items():
+            console.print(f"not loaded: {name} ({reason})", markup=False)

@@ -1,0 +1,48 @@
+"""The `siamese-mnist` command: its commands, and how errors reach the user."""
+
+import os
+import sys
+from typing import NoReturn
+
+import typer
+
+from siamese_mnist_cli import compare, listing, run
+
+app = typer.Typer(
+    name="siamese-mnist",
+    help="Siamese metric-learning variants on MNIST pairs: train, compare, use.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(name="run")(run.run)
+app.command(name="compare")(compare.compare)
+app.command(name="list")(listing.list_parts)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command; a user's mistake ends in one line on stderr and exit status 2."""
+    try:
+        sys.exit(app(arguments, standalone_mode=False) or 0)
+    except BrokenPipeError:
+        # The reader went away; Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; nothing was written", 130)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # Typer's own usage errors
+            _fail(f"{error.format_message()} (--help shows the usage)", 2)
+        from siamese_mnist.errors import UsageError
+
+        if isinstance(error, UsageError):
+            _fail(str(error), 2)
+        raise
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    line = " ".join(message.split())
+    print(f"siamese-mnist: {line}", file=sys.stderr)
+    sys.exit(status)

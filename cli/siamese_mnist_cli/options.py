@@ -1,0 +1,12 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Dataset = Annotated[str, typer.Option(help="Data set; `siamese-mnist list datasets` names them.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's files.", show_default="user cache")]
+Download = Annotated[bool, typer.Option("--download", help="Fetch missing data files.")]
+RunsDir = Annotated[Path, typer.Option(help="Folder of all runs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -1,0 +1,214 @@
+"""From settings to a trained, evaluated, saved run."""
+
+import hashlib
+import json
+import platform
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from siamese_mnist.data import LabeledImages, load_dataset
+from siamese_mnist.evaluation import evaluate, fit_decision
+from siamese_mnist.heads import pretraining_head
+from siamese_mnist.models import Model, build_model, to_unit
+from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
+from siamese_mnist.recipes import Settings
+from siamese_mnist.runs import RunResult, check_writable, list_runs, write_run
+from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, train_pairs
+
+CALIBRATION_PAIRS = 10_000
+_TRAIN_PAIRS, _TEST_PAIRS, _ORDER = range(3)  # purposes of random streams
+
+
+def run(
+    variant: str = "siamese",
+    *,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    device: str = "cpu",
+    progress: Progress = lambda stage, done, total: None,
+    **changes: Any,
+) -> RunResult:
+    """Trains a variant in two phases, evaluates it on the test pairs and saves the run.
+
+    Args:
+        variant: name in `VARIANTS`.
+        runs_dir: folder that the run's own folder is written to.
+        data_dir: folder of the data set's files.
+        download: fetch missing data.
+        device: a PyTorch device, such as "cpu" or "cuda".
+        progress: told after every update: stage, updates done, updates in all.
+        **changes: any field of `Settings` or `Recipe`: `recipe="report"`, `loss="contrastive"`, `seed=0`, ...
+
+    Returns:
+        The figures and costs, and `run_dir`, where they are kept with the weights.
+
+    Raises:
+        UsageError: if a name or a value is wrong, data is missing, or the run cannot be written.
+    """
+    return run_settings(
+        Settings.resolve(variant, **changes),
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        download=download,
+        device=device,
+        progress=progress,
+    )
+
+
+def run_settings(
+    settings: Settings,
+    *,
+    runs_dir: str | Path,
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    device: str = "cpu",
+    progress: Progress = lambda stage, done, total: None,
+) -> RunResult:
+    """Trains, evaluates and saves what `settings` describe; see `run`."""
+    start = time.perf_counter()
+    check_writable(Path(runs_dir))
+    dataset = load_dataset(settings.dataset, data_dir, download)
+    recipe = settings.recipe
+    train_set = draw_pairs(
+        dataset.train.labels,
+        recipe.train_pairs,
+        same_fraction=recipe.same_fraction,
+        generator=_stream(recipe.pair_seed, _TRAIN_PAIRS),
+    )
+    test_set = draw_pairs(
+        dataset.test.labels,
+        recipe.test_pairs,
+        same_fraction=recipe.same_fraction,
+        generator=_stream(recipe.pair_seed, _TEST_PAIRS),
+    )
+    generator = _stream(settings.seed, _ORDER)
+    # Initial values and dropout draw from PyTorch's global stream: it is set for the run and put back afterwards.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build_model(
+            **settings.parts(), image_size=tuple(dataset.train.images.shape[1:]), classes=len(dataset.classes)
+        )
+        class_head = pretraining_head(model.backbone.feature_dim, len(dataset.classes))
+        model, class_head = model.to(device), class_head.to(device)
+        train, test = (LabeledImages(images.to(device), labels.to(device)) for images, labels in dataset[:2])
+
+        clock = time.perf_counter()
+        first = pretrain(model, class_head, train, recipe, generator=generator, progress=progress)
+        phase1 = {
+            "epochs": recipe.pretrain_epochs,
+            "accuracy": class_accuracy(model, class_head, test) if recipe.pretrain_epochs else None,
+            "train_seconds": time.perf_counter() - clock,
+        }
+        clock = time.perf_counter()
+        second = train_pairs(
+            model, train, train_set, test, test_set, recipe, generator=generator, progress=progress
+        )
+        phase2 = {"epochs": recipe.epochs, "train_seconds": time.perf_counter() - clock}
+
+    fitting = Pairs(*(column[:CALIBRATION_PAIRS] for column in train_set))
+    decision = fit_decision(_scores(model, train, fitting), fitting.same.numpy(), threshold=model.threshold)
+    clock = time.perf_counter()
+    scores = _scores(model, test, test_set)
+    score_seconds = time.perf_counter() - clock
+    swapped = _scores(model, test, Pairs(test_set.right, test_set.left, test_set.same))
+    result = {
+        "variant": settings.variant,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        "config": settings.as_dict(),
+        "versions": versions(),
+        "parameters": {
+            "backbone": count_parameters(model.backbone),
+            "pretraining_head": count_parameters(class_head),
+            "head": count_parameters(model.head),
+        },
+        "train": {"pairs": len(train_set.same), "pairs_digest": pairs_digest(train_set)},
+        "phase1": phase1,
+        "phase2": phase2,
+        "decision": {"threshold": decision.threshold, "slope": decision.slope, "pairs": len(fitting.same)},
+        "test": {
+            "pairs_digest": pairs_digest(test_set),
+            **evaluate(scores, test_set.same.numpy(), decision, swapped_scores=swapped),
+        },
+        "throughput": {
+            "train_pairs_per_second": recipe.epochs * len(train_set.same) / phase2["train_seconds"],
+            "score_pairs_per_second": len(test_set.same) / score_seconds,
+        },
+        "total_seconds": time.perf_counter() - start,
+        "peak_rss_bytes": _peak_rss_bytes(),
+    }
+    return write_run(
+        Path(runs_dir),
+        run_name(settings),
+        result=result,
+        config={**settings.as_dict(), "image_size": list(train.images.shape[1:]), "classes": list(dataset.classes)},
+        history=_history(first, second),
+        weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
+    )
+
+
+def find_run(settings: Settings, runs_dir: str | Path) -> RunResult | None:
+    """The newest complete run of exactly these settings by this version, if there is one."""
+    wanted = json.loads(json.dumps(settings.as_dict()))
+    found = [
+        each
+        for each in list_runs(runs_dir)
+        if each.get("config") == wanted and each.get("versions", {}).get("siamese_mnist") == version("siamese-mnist")
+    ]
+    return found[-1] if found else None
+
+
+def run_name(settings: Settings) -> str:
+    """Folder name that tells variant, recipe and seed, and differs for different settings."""
+    digest = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{settings.variant}-{settings.recipe_name}-s{settings.seed}-{digest}"
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Numbers in a module as Keras counts them: weights and the moving statistics of batch norm."""
+    return sum(tensor.numel() for tensor in module.state_dict().values() if tensor.is_floating_point())
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    packages = ("siamese-mnist", "torch", "pytorch-metric-learning", "scikit-learn", "numpy")
+    return {"python": platform.python_version(), **{name.replace("-", "_"): version(name) for name in packages}}
+
+
+def _stream(seed: int, purpose: int) -> torch.Generator:
+    """A random stream of its own for every seed and purpose."""
+    state = np.random.SeedSequence((seed, purpose)).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> np.ndarray:
+    return model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
+
+
+def _history(first: Curve, second: Curve) -> Iterator[Sequence[Any]]:
+    yield "phase", "update", "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"
+    for phase, curve in ((1, first), (2, second)):
+        columns = [column.tolist() for column in curve]
+        count = len(columns[0])
+        columns = [column or [""] * count for column in columns]
+        for update, row in enumerate(zip(*columns, strict=True), start=1):
+            yield phase, update, *row
+
+
+def _peak_rss_bytes() -> int | None:
+    """Largest resident memory of this process so far, or None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,154 @@
+"""Runs on disk: written whole or not at all, read back, listed."""
+
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from siamese_mnist.errors import UsageError
+
+
+class Record(dict[str, Any]):
+    """A JSON object whose keys can also be read as attributes: `result.test.accuracy`."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__({key: _record(value) for key, value in values.items()})
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"no field {name!r}; there are: {', '.join(self)}") from None
+
+
+def _record(value: Any) -> Any:
+    return Record(value) if isinstance(value, Mapping) else value
+
+
+class RunResult(Record):
+    """What `result.json` holds: settings, figures and costs of one run; `run_dir` is where it is kept."""
+
+
+class RunError(UsageError):
+    """A run folder that cannot be read or written; the message names it and the mend."""
+
+
+def write_run(
+    runs_dir: Path,
+    name: str,
+    *,
+    result: Mapping[str, Any],
+    config: Mapping[str, Any],
+    history: Iterable[Sequence[Any]],
+    weights: Mapping[str, Tensor],
+) -> RunResult:
+    """Writes a run into a temporary folder beside its place, then renames it; earlier runs are never touched.
+
+    Args:
+        runs_dir: folder of all runs, made if missing.
+        name: the run's folder name; a number is added where it is taken.
+        result: figures; `run_dir` is filled in.
+        config: settings.
+        history: rows of `history.csv`, the header first.
+        weights: tensors by name.
+
+    Raises:
+        RunError: if the folder cannot be written; nothing is left behind then.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    temporary = None
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=runs_dir))
+        temporary.chmod(0o755)
+        save_file({key: value.contiguous() for key, value in weights.items()}, temporary / "model.safetensors")
+        _write_json(temporary / "config.json", config)
+        with (temporary / "history.csv").open("w", newline="") as file:
+            csv.writer(file).writerows(history)
+        for place in _places(runs_dir, name):
+            finished = RunResult({**result, "run_dir": str(place)})
+            _write_json(temporary / "result.json", finished)
+            try:
+                temporary.rename(place)
+            except OSError:
+                if not place.exists():
+                    raise
+                continue
+            return finished
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(runs_dir, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+    raise AssertionError("unreachable: places never end")
+
+
+def check_writable(runs_dir: Path) -> None:
+    """Makes sure, before any training, that a run can be written.
+
+    Raises:
+        RunError: if `runs_dir` cannot be made or written to.
+    """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(prefix=".unfinished-", dir=runs_dir) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _unwritable(runs_dir, error) from error
+
+
+def read_run(run_dir: str | Path) -> RunResult:
+    """Reads a complete run's `result.json`.
+
+    Raises:
+        RunError: if there is none, or it is damaged.
+    """
+    path = Path(run_dir) / "result.json"
+    try:
+        values = json.loads(path.read_text())
+        return RunResult({**values, "run_dir": str(run_dir)})
+    except FileNotFoundError as error:
+        raise RunError(f"{run_dir} is not a complete run: it has no result.json") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error}); train the run again") from error
+
+
+def list_runs(runs_dir: str | Path) -> list[RunResult]:
+    """All complete, readable runs below `runs_dir`, oldest first."""
+    return list(_readable(Path(runs_dir)))
+
+
+def _unwritable(runs_dir: Path, error: Exception) -> RunError:
+    reason = getattr(error, "strerror", None) or error
+    return RunError(f"cannot write a run to {runs_dir} ({reason}); name another folder with --runs-dir")
+
+
+def _readable(runs_dir: Path) -> Iterator[RunResult]:
+    found = [path for path in runs_dir.glob("*/result.json") if not path.parent.name.startswith(".")]
+    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns):
+        try:
+            yield read_run(path.parent)
+        except RunError:
+            continue
+
+
+def _places(runs_dir: Path, name: str) -> Iterator[Path]:
+    yield runs_dir / name
+    number = 2
+    while True:
+        yield runs_dir / f"{name}-{number}"
+        number += 1
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n")
