@@ -39,6 +39,8 @@ class UsageError(Exception):
 
 
 class Run(NamedTuple):
+    """One finished process."""
+
     side: str  # "keras" or "ours"
     seed: int
     wall_seconds: float  # of the whole process, imports included

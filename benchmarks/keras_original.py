@@ -105,7 +105,9 @@ class CurveRecorder(keras.callbacks.Callback):
         self.pairs, self.same, self.rng = pairs, same, rng
         self.curve: list[tuple[float, float, float, float]] = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs=None):  # noqa: ARG002  (Keras' signature)
+        """Compile the forward pass; the model is known only now."""
+
         @tf.function
         def loss_and_accuracy(pairs, same):
             probabilities = self.model(pairs, training=False)
@@ -115,7 +117,8 @@ class CurveRecorder(keras.callbacks.Callback):
 
         self.loss_and_accuracy = loss_and_accuracy
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002  (Keras' signature)
+        """Add one row to the curve."""
         rows = self.rng.choice(len(self.pairs), BATCH_SIZE, replace=False)
         loss, accuracy = self.loss_and_accuracy(self.pairs[rows], self.same[rows]).numpy()
         self.curve.append((float(logs["loss"]), float(logs["accuracy"]), float(loss), float(accuracy)))

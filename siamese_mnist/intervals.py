@@ -52,6 +52,7 @@ STATISTICS = (
 """What `bootstrap_intervals` knows: each name is the path of the figure in the answer of `evaluate`."""
 
 CHUNK_WEIGHTS = 500_000  # pair weights held at once; more pairs than this are handled one replicate at a time
+ROUNDING_VARIANCE = 1e-20  # a variance below it is float64 rounding: one changed answer in ten million pairs moves 1e-7
 
 
 class _Graph(NamedTuple):
@@ -408,8 +409,9 @@ def bootstrap_intervals(
             half = quantile * math.sqrt(spread)
             intervals[name] = (max(0.0, figure - half), figure + half)
         else:
-            effective = figure * (1 - figure) / spread if spread > 0 else 0
-            intervals[name] = _wilson(figure, effective or fallback, quantile)
+            moved = spread > ROUNDING_VARIANCE and 0 < figure < 1
+            effective = figure * (1 - figure) / spread if moved else fallback
+            intervals[name] = _wilson(min(max(figure, 0.0), 1.0), effective, quantile)
     return intervals
 
 

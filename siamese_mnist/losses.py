@@ -69,8 +69,11 @@ class LibraryLoss(MetricLoss):
         """Similarity or negative distance of embeddings (P, E) and (P, E): (P,), higher = more alike."""
         distance: Any = self.loss.distance
         left, right = distance.maybe_normalize(left), distance.maybe_normalize(right)
+        if isinstance(distance, _library().distances.LpDistance):
+            # The library's own adds 1e-6 to every difference, which makes (a, b) and (b, a) differ.
+            return -torch.linalg.vector_norm(left - right, ord=distance.p, dim=1)
         values: Tensor = distance.pairwise_distance(left, right)
-        if type(distance).__name__ == "SNRDistance":  # the only one that depends on the order
+        if isinstance(distance, _library().distances.SNRDistance):  # the only one that depends on the order
             values = (values + distance.pairwise_distance(right, left)) / 2
         return values if distance.is_inverted else -values
 
@@ -117,9 +120,7 @@ class LibraryLossFactory:
         return {"distance": self.distances[0], **own, **self.defaults.get(self.distances[0], {})}
 
     def _maker(self) -> Callable[..., nn.Module]:
-        from pytorch_metric_learning import losses
-
-        maker: Callable[..., nn.Module] = getattr(losses, self.class_name)
+        maker: Callable[..., nn.Module] = getattr(_library().losses, self.class_name)
         return maker
 
     def __call__(
@@ -160,9 +161,17 @@ class LibraryLossFactory:
         return LibraryLoss(loss, self.supervisions, miner)
 
 
-def _make_distance(name: str) -> nn.Module:
-    from pytorch_metric_learning import distances
+def _library() -> Any:
+    import pytorch_metric_learning
+    import pytorch_metric_learning.distances
+    import pytorch_metric_learning.losses
+    import pytorch_metric_learning.miners
 
+    return pytorch_metric_learning
+
+
+def _make_distance(name: str) -> nn.Module:
+    distances = _library().distances
     makers: dict[str, Callable[[], nn.Module]] = {
         "euclidean": distances.LpDistance,
         "cosine": distances.CosineSimilarity,
@@ -178,7 +187,7 @@ LOSSES.add(
         class_name="ContrastiveLoss",
         distances=("euclidean", "cosine"),
         supervisions=("pairs", "labels"),
-        defaults={"cosine": {"pos_margin": 1.0, "neg_margin": 0.0}},
+        defaults={"euclidean": {"neg_margin": 0.5}, "cosine": {"pos_margin": 1.0, "neg_margin": 0.5}},
     ),
     summary="Contrastive (Hadsell et al. 2006): genuine pairs together, impostor pairs a margin apart.",
 )

@@ -31,7 +31,7 @@ class DistanceHead(SiameseHead):
         loss: MetricLoss | None,
         *,
         embedding_dim: int = 64,
-        hidden_dim: int = 0,
+        hidden_dim: int = 256,
     ) -> None:
         super().__init__()
         if loss is None:
