@@ -9,9 +9,9 @@ Runs the two in turn, A B A B, `--repeats` times, with the same seed and number 
 and prints a table: wall seconds, peak memory and test accuracy (median, least, greatest), and the ratios Keras / ours
 taken within each repeat. `--json` prints the same, with every single run, as one JSON object. Progress goes to stderr.
 
-Every process starts from nothing: ours writes into a new temporary folder. By default the Keras side records a random
-batch of test pairs after every update, as the report does; `--no-validation-batches` leaves that out, for comparison
-with a run of ours that does not record one either.
+Every process starts from nothing: ours writes into a new temporary folder. By default both record one random batch of
+test pairs after every update, as the report does; `--no-validation-batches` leaves that out on both sides (ours with
+`--no-curve`). Each side draws its own pairs. Times count only from a machine that does nothing else.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def run_all(keras: list[str], ours: list[str], *, repeats: int, first_seed: int,
         with tempfile.TemporaryDirectory(prefix="baseline-speed-") as runs_dir:
             commands = {
                 "keras": [*keras, "--seed", str(seed)],
-                "ours": [*ours, "run", "baseline", "--seed", str(seed), "--runs-dir", runs_dir, "--json"],
+                "ours": [*ours, "--seed", str(seed), "--runs-dir", runs_dir, "--json"],
             }
             for side in SIDES:
                 run = measure(side, seed, commands[side], env)
@@ -188,7 +188,7 @@ def parse_arguments() -> argparse.Namespace:
         "--validation-batches",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="let the Keras side record a test batch after every update of phase 2",
+        help="let both sides record a test batch after every update of phase 2",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     return parser.parse_args()
@@ -199,8 +199,9 @@ def main() -> int:
     try:
         check_keras_python(args.keras_python)
         ours = our_command(args.ours)
-        flag = "--validation-batches" if args.validation_batches else "--no-validation-batches"
-        keras = [args.keras_python, str(KERAS_SCRIPT), flag]
+        keras, ours = [args.keras_python, str(KERAS_SCRIPT)], [*ours, "run", "baseline"]
+        if not args.validation_batches:
+            keras, ours = [*keras, "--no-validation-batches"], [*ours, "--no-curve"]
         runs = run_all(keras, ours, repeats=args.repeats, first_seed=args.seed, threads=args.threads)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -214,13 +215,13 @@ def main() -> int:
             "machine": {"platform": platform.platform(), "cpus": os.cpu_count()},
             "threads": args.threads,
             "repeats": args.repeats,
-            "keras_validation_batches": args.validation_batches,
-            "commands": {"keras": keras, "ours": [*ours, "run", "baseline"]},
+            "validation_batches": args.validation_batches,
+            "commands": {"keras": keras, "ours": ours},
         }
         print(json.dumps(setting | summary | {"runs": [run._asdict() for run in runs]}, indent=2))
     else:
         batches = "with" if args.validation_batches else "without"
-        print(f"{args.repeats} repeats, {args.threads} threads, Keras {batches} validation batches")
+        print(f"{args.repeats} repeats, {args.threads} threads, {batches} validation batches")
         print(table(summary))
     return 0
 

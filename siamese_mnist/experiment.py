@@ -1,5 +1,6 @@
 """From settings to a trained, evaluated, saved run."""
 
+import dataclasses
 import hashlib
 import json
 import platform
@@ -14,14 +15,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from siamese_mnist.data import LabeledImages, load_dataset
+from siamese_mnist.data import Dataset, LabeledImages, load_dataset
+from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import evaluate, fit_decision
 from siamese_mnist.heads import pretraining_head
-from siamese_mnist.models import Model, build_model, to_unit
+from siamese_mnist.losses import Supervision
+from siamese_mnist.models import Model, build_model, supervisions, to_unit
 from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
-from siamese_mnist.recipes import Settings
+from siamese_mnist.recipes import Settings, TrainingProtocol
 from siamese_mnist.runs import RunResult, check_writable, list_runs, write_run
-from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, train_pairs
+from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, silent, train
 
 CALIBRATION_PAIRS = 10_000
 _TRAIN_PAIRS, _TEST_PAIRS, _ORDER = range(3)  # purposes of random streams
@@ -34,7 +37,7 @@ def run(
     data_dir: str | Path | None = None,
     download: bool = False,
     device: str = "cpu",
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
     **changes: Any,
 ) -> RunResult:
     """Trains a variant in two phases, evaluates it on the test pairs and saves the run.
@@ -46,7 +49,7 @@ def run(
         download: fetch missing data.
         device: a PyTorch device, such as "cpu" or "cuda".
         progress: told after every update: stage, updates done, updates in all.
-        **changes: any field of `Settings` or `Recipe`: `recipe="report"`, `loss="contrastive"`, `seed=0`, ...
+        **changes: any field of `Parts` or `TrainingProtocol`: `recipe="report"`, `loss="contrastive"`, `seed=0`, ...
 
     Returns:
         The figures and costs, and `run_dir`, where they are kept with the weights.
@@ -71,51 +74,48 @@ def run_settings(
     data_dir: str | Path | None = None,
     download: bool = False,
     device: str = "cpu",
-    progress: Progress = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> RunResult:
     """Trains, evaluates and saves what `settings` describe; see `run`."""
     start = time.perf_counter()
     check_writable(Path(runs_dir))
     dataset = load_dataset(settings.dataset, data_dir, download)
-    recipe = settings.recipe
-    train_set = draw_pairs(
-        dataset.train.labels,
-        recipe.train_pairs,
-        same_fraction=recipe.same_fraction,
-        generator=_stream(recipe.pair_seed, _TRAIN_PAIRS),
-    )
-    test_set = draw_pairs(
-        dataset.test.labels,
-        recipe.test_pairs,
-        same_fraction=recipe.same_fraction,
-        generator=_stream(recipe.pair_seed, _TEST_PAIRS),
-    )
+    protocol = settings.protocol
+    train_set, test_set = _draw(dataset, protocol)
     generator = _stream(settings.seed, _ORDER)
     # Initial values and dropout draw from PyTorch's global stream: it is set for the run and put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = build_model(
-            **settings.parts(), image_size=tuple(dataset.train.images.shape[1:]), classes=len(dataset.classes)
+            design=settings.design,
+            **dataclasses.asdict(settings.parts),
+            image_size=dataset.image_size,
+            classes=len(dataset.classes),
         )
-        class_head = pretraining_head(model.backbone.feature_dim, len(dataset.classes))
+        protocol = dataclasses.replace(protocol, supervision=_supervision(model, settings))
+        class_head = pretraining_head(model.feature_dim, len(dataset.classes))
         model, class_head = model.to(device), class_head.to(device)
-        train, test = (LabeledImages(images.to(device), labels.to(device)) for images, labels in dataset[:2])
+        training, test = (LabeledImages(images.to(device), labels.to(device)) for images, labels in dataset[:2])
 
         clock = time.perf_counter()
-        first = pretrain(model, class_head, train, recipe, generator=generator, progress=progress)
+        first = pretrain(model, class_head, training, protocol, generator=generator, progress=progress)
         phase1 = {
-            "epochs": recipe.pretrain_epochs,
-            "accuracy": class_accuracy(model, class_head, test) if recipe.pretrain_epochs else None,
+            "epochs": protocol.pretrain_epochs,
+            "accuracy": class_accuracy(model, class_head, test) if protocol.pretrain_epochs else None,
             "train_seconds": time.perf_counter() - clock,
         }
         clock = time.perf_counter()
-        second = train_pairs(
-            model, train, train_set, test, test_set, recipe, generator=generator, progress=progress
-        )
-        phase2 = {"epochs": recipe.epochs, "train_seconds": time.perf_counter() - clock}
+        validation = (test, test_set) if protocol.curve else None
+        second = train(model, training, train_set, validation, protocol, generator=generator, progress=progress)
+        train_seconds = time.perf_counter() - clock
+        phase2 = {
+            "epochs": protocol.epochs,
+            "supervision": protocol.supervision,
+            "train_seconds": train_seconds,
+        }
 
     fitting = Pairs(*(column[:CALIBRATION_PAIRS] for column in train_set))
-    decision = fit_decision(_scores(model, train, fitting), fitting.same.numpy(), threshold=model.threshold)
+    decision = fit_decision(_scores(model, training, fitting), fitting.same.numpy(), threshold=model.threshold)
     clock = time.perf_counter()
     scores = _scores(model, test, test_set)
     score_seconds = time.perf_counter() - clock
@@ -140,7 +140,7 @@ def run_settings(
             **evaluate(scores, test_set.same.numpy(), decision, swapped_scores=swapped),
         },
         "throughput": {
-            "train_pairs_per_second": recipe.epochs * len(train_set.same) / phase2["train_seconds"],
+            "train_pairs_per_second": protocol.epochs * len(train_set.same) / train_seconds,
             "score_pairs_per_second": len(test_set.same) / score_seconds,
         },
         "total_seconds": time.perf_counter() - start,
@@ -150,7 +150,7 @@ def run_settings(
         Path(runs_dir),
         run_name(settings),
         result=result,
-        config={**settings.as_dict(), "image_size": list(train.images.shape[1:]), "classes": list(dataset.classes)},
+        config={**settings.as_dict(), "image_size": list(dataset.image_size), "classes": list(dataset.classes)},
         history=_history(first, second),
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
@@ -170,7 +170,7 @@ def find_run(settings: Settings, runs_dir: str | Path) -> RunResult | None:
 def run_name(settings: Settings) -> str:
     """Folder name that tells variant, recipe and seed, and differs for different settings."""
     digest = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
-    return f"{settings.variant}-{settings.recipe_name}-s{settings.seed}-{digest}"
+    return f"{settings.variant}-{settings.recipe}-s{settings.seed}-{digest}"
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -188,6 +188,31 @@ def _stream(seed: int, purpose: int) -> torch.Generator:
     """A random stream of its own for every seed and purpose."""
     state = np.random.SeedSequence((seed, purpose)).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
+
+
+def _draw(dataset: Dataset, protocol: TrainingProtocol) -> tuple[Pairs, Pairs]:
+    """The common training and test pairs."""
+    return tuple(  # type: ignore[return-value]
+        draw_pairs(
+            part.labels,
+            count,
+            same_fraction=protocol.same_fraction,
+            generator=_stream(protocol.pair_seed, purpose),
+        )
+        for part, count, purpose in (
+            (dataset.train, protocol.train_pairs, _TRAIN_PAIRS),
+            (dataset.test, protocol.test_pairs, _TEST_PAIRS),
+        )
+    )
+
+
+def _supervision(model: Model, settings: Settings) -> Supervision:
+    offered = supervisions(model)
+    wanted = settings.protocol.supervision or offered[0]
+    if wanted not in offered:
+        what = settings.parts.loss or settings.parts.head
+        raise UsageError(f"{what!r} cannot train on {wanted}; it trains on {' or '.join(offered)}")
+    return wanted
 
 
 def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> np.ndarray:

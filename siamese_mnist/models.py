@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from siamese_mnist.backbones import create_backbone
 from siamese_mnist.errors import UsageError
 from siamese_mnist.heads import HEADS, SiameseHead, StackedHead
-from siamese_mnist.losses import LOSSES
+from siamese_mnist.losses import Supervision, create_loss
 from siamese_mnist.pairs import Pairs
 from siamese_mnist.registry import options_of
 
@@ -40,6 +40,7 @@ class Stacked(nn.Module):
     def __init__(self, backbone: nn.Module, head: StackedHead) -> None:
         super().__init__()
         self.backbone = backbone
+        self.feature_dim = cast(int, backbone.feature_dim)
         self.head = head
 
     def pretraining_input(self, images: Tensor) -> Tensor:
@@ -52,13 +53,14 @@ class Stacked(nn.Module):
 
     def pairs_per_bank(self, pairs: Pairs) -> int:  # noqa: ARG002
         """Largest number of pairs whose features are kept in memory at a time."""
-        return max(1, _BANK_BYTES // (4 * self.backbone.feature_dim))
+        return max(1, _BANK_BYTES // (4 * self.feature_dim))
 
     @torch.no_grad()
     def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
         """Features (P, D) of all pairs of rows of images (N, 1, H, W), in evaluation mode."""
-        if hasattr(self.backbone, "pair_features"):
-            return cast(Tensor, self.backbone.pair_features(images, pairs.left, pairs.right))
+        shortcut = getattr(self.backbone, "pair_features", None)
+        if callable(shortcut):
+            return cast(Tensor, shortcut(images, pairs.left, pairs.right))
         chunks = zip(pairs.left.split(_CHUNK), pairs.right.split(_CHUNK), strict=True)
         return torch.cat([self.pair_features(images[left], images[right]) for left, right in chunks])
 
@@ -66,7 +68,7 @@ class Stacked(nn.Module):
         """Features of some pairs out of a bank of all: (rows, D)."""
         return bank[rows]
 
-    def pair_loss(self, features: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
+    def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """Cross-entropy of pairs with features (P, D) and truth (P,): scalar, and their scores (P,)."""
         logits = self.head(features)
         return F.cross_entropy(logits, same.long()), (logits[:, 1] - logits[:, 0]).detach()
@@ -101,6 +103,7 @@ class Siamese(nn.Module):
     def __init__(self, backbone: nn.Module, head: SiameseHead) -> None:
         super().__init__()
         self.backbone = backbone
+        self.feature_dim = cast(int, backbone.feature_dim)
         self.head = head
         self.threshold = head.threshold
 
@@ -125,10 +128,10 @@ class Siamese(nn.Module):
         """Features of some pairs out of a bank of all images: (2 rows, D), left ones first."""
         return bank[torch.cat([pairs.left[rows], pairs.right[rows]])]
 
-    def pair_loss(self, features: Tensor, same: Tensor) -> tuple[Tensor, Tensor]:
-        """The head's loss of pairs with features (2 P, D) and truth (P,): scalar, and their scores (P,)."""
+    def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """The head's loss of pairs with features (2 P, D), see `SiameseHead.pair_loss`, and their scores (P,)."""
         left, right = self.head.embed(features).chunk(2)
-        loss = self.head.pair_loss(left, right, same)
+        loss = self.head.pair_loss(left, right, same, anchors)
         with torch.no_grad():
             return loss, self.head.score(left, right)
 
@@ -161,6 +164,8 @@ def build_model(
     head_options: Mapping[str, Any],
     loss: str | None,
     loss_options: Mapping[str, Any],
+    miner: str | None,
+    miner_options: Mapping[str, Any],
     image_size: tuple[int, int],
     classes: int,
 ) -> Model:
@@ -174,6 +179,8 @@ def build_model(
         head_options: its options.
         loss: name in `LOSSES` for heads that train with one, else None.
         loss_options: its options.
+        miner: name in `MINERS` for losses that take one, else None.
+        miner_options: its options.
         image_size: height and width of the images.
         classes: number of classes.
 
@@ -186,6 +193,8 @@ def build_model(
         raise UsageError(f"head {head!r} is for {head_class.design} designs, this one is {design}; use {fitting}")
     if loss and not getattr(head_class, "losses", False):
         raise UsageError(f"head {head!r} trains with its own loss; leave out loss {loss!r}")
+    if miner and not loss:
+        raise UsageError(f"miner {miner!r} has no effect without a loss; name one with --loss")
     model = Stacked if design == "stacked" else Siamese
     trunk = create_backbone(backbone, in_channels=model.in_channels, image_size=image_size, **backbone_options)
     given: dict[str, Any] = {"feature_dim": trunk.feature_dim}
@@ -193,6 +202,13 @@ def build_model(
         given["classes"] = classes
         given["loss"] = None
         if loss:
-            embedding_dim = head_options.get("embedding_dim", options_of(head_class)["embedding_dim"])
-            given["loss"] = LOSSES.make(loss, loss_options, classes=classes, embedding_dim=embedding_dim)
+            embedding_dim = head_options.get("embedding_dim", options_of(head_class).get("embedding_dim"))
+            given["loss"] = create_loss(
+                loss, loss_options, miner, miner_options, classes=classes, embedding_dim=embedding_dim
+            )
     return model(trunk, HEADS.make(head, head_options, **given)).to(memory_format=torch.channels_last)
+
+
+def supervisions(model: Model) -> tuple[Supervision, ...]:
+    """What phase 2 of a model can train on, best first."""
+    return model.head.supervisions if isinstance(model, Siamese) else ("pairs",)

@@ -1,22 +1,27 @@
 """The two phases (report, section 3.1), each one visible loop."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist.batches import LabelBatches, PairBatches
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.models import Model, to_unit
 from siamese_mnist.pairs import Pairs
-from siamese_mnist.recipes import Recipe
+from siamese_mnist.recipes import SCHEDULES, TrainingProtocol
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(stage, updates done, updates in all)`."""
 
+
+def silent(stage: str, done: int, total: int) -> None:
+    """A `Progress` that tells nobody."""
+
+
 _ADAM_EPSILON = 1e-7  # Keras's default, which the report used
-_BANK_BYTES = 1 << 30
 
 
 class Curve(NamedTuple):
@@ -33,7 +38,7 @@ def pretrain(
     model: Model,
     head: nn.Module,
     data: LabeledImages,
-    recipe: Recipe,
+    protocol: TrainingProtocol,
     *,
     generator: torch.Generator,
     progress: Progress,
@@ -44,27 +49,31 @@ def pretrain(
         model: the model whose backbone is trained.
         head: features (N, D) -> logits (N, classes); trained with it.
         data: training images.
-        recipe: epochs, batch size and learning rate.
+        protocol: epochs, batch size and learning rate.
         generator: order of the images.
         progress: told after every update.
     """
     images = to_unit(data.images)
-    optimizer = _adam([*model.backbone.parameters(), *head.parameters()], recipe.pretrain_learning_rate)
-    updates = recipe.pretrain_epochs * -(-len(images) // recipe.pretrain_batch_size)
-    epochs, losses, accuracies = [], [], []
+    parameters = [*model.backbone.parameters(), *head.parameters()]
+    optimizer = torch.optim.Adam(parameters, lr=protocol.pretrain_learning_rate, eps=_ADAM_EPSILON, fused=True)
+    updates = protocol.pretrain_epochs * -(-len(images) // protocol.pretrain_batch_size)
+    epochs: list[int] = []
+    losses, accuracies = [], []
     model.train()
-    for epoch, rows in _batches(len(images), recipe.pretrain_epochs, recipe.pretrain_batch_size, generator):
-        logits = head(model.backbone(model.pretraining_input(images[rows])))
-        loss = F.cross_entropy(logits, data.labels[rows])
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        epochs.append(epoch)
-        losses.append(loss.detach())
-        accuracies.append((logits.detach().argmax(1) == data.labels[rows]).float().mean())
-        progress("phase 1", len(epochs), updates)
+    for epoch in range(1, protocol.pretrain_epochs + 1):
+        for rows in torch.randperm(len(images), generator=generator).split(protocol.pretrain_batch_size):
+            labels = data.labels[rows]
+            logits = head(model.backbone(model.pretraining_input(images[rows])))
+            loss = F.cross_entropy(logits, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            epochs.append(epoch)
+            losses.append(loss.detach())
+            accuracies.append((logits.detach().argmax(1) == labels).float().mean())
+            progress("phase 1", len(epochs), updates)
     nothing = torch.empty(0)
-    return Curve(torch.tensor(epochs), torch.stack(losses), torch.stack(accuracies), nothing, nothing)
+    return Curve(torch.tensor(epochs), _stacked(losses), _stacked(accuracies), nothing, nothing)
 
 
 @torch.no_grad()
@@ -74,61 +83,66 @@ def class_accuracy(model: Model, head: nn.Module, data: LabeledImages) -> float:
     predicted = [
         head(model.backbone(model.pretraining_input(chunk))).argmax(1) for chunk in to_unit(data.images).split(256)
     ]
-    return float((torch.cat(predicted) == data.labels).float().mean())
+    return float((torch.cat(predicted) == data.labels).double().mean())
 
 
-def train_pairs(
+def train(
     model: Model,
-    train: LabeledImages,
-    train_pairs: Pairs,
-    test: LabeledImages,
-    test_pairs: Pairs,
-    recipe: Recipe,
+    data: LabeledImages,
+    pairs: Pairs,
+    validation: tuple[LabeledImages, Pairs] | None,
+    protocol: TrainingProtocol,
     *,
     generator: torch.Generator,
     progress: Progress,
 ) -> Curve:
-    """Phase 2: trains the head on pairs; the backbone is frozen, so its features are computed once.
+    """Phase 2: trains the head, and the backbone too if it has a learning rate.
+
+    A frozen backbone stays bit-identical, batch-norm statistics included, and its features are computed once.
 
     Args:
-        model: the model; its backbone stays bit-identical, batch-norm statistics included.
-        train: training images.
-        train_pairs: pairs of rows of `train`.
-        test: test images; used for the curve only.
-        test_pairs: pairs of rows of `test`.
-        recipe: epochs, batch size, learning rate, and whether there is a curve.
-        generator: order of the pairs and choice of the validation batches.
+        model: the model.
+        data: training images.
+        pairs: pairs of rows of `data`.
+        validation: test images and their pairs, for the curve only, or None for no curve.
+        protocol: what to train on, for how long and how.
+        generator: order of the batches, distortions and choice of the validation batches.
         progress: told after every update.
     """
+    frozen = not protocol.backbone_learning_rate
     model.eval()
-    model.head.train()
-    images = to_unit(train.images)
-    optimizer = _adam(list(model.head.parameters()), recipe.learning_rate)
-    validation = model.feature_bank(to_unit(test.images), test_pairs) if recipe.curve else None
-    updates = recipe.epochs * -(-len(train_pairs.same) // recipe.batch_size)
+    kind = LabelBatches if protocol.supervision == "labels" else PairBatches
+    batches = kind(model, data, pairs, protocol, generator)
+    held_out = _HeldOut(model, *validation, protocol, generator) if validation else None
+    plans = [(_adam(model.head, protocol), protocol.learning_rate, 1)]
+    if not frozen:
+        plans.append((_adam(model.backbone, protocol), protocol.backbone_learning_rate, protocol.backbone_every))
+    factor = SCHEDULES[protocol.schedule]
     epochs: list[int] = []
-    measured, validated = _Measured(), _Measured()
-    for epoch, pairs, bank, rows in _bank_batches(model, images, train_pairs, recipe, generator):
-        same = pairs.same[rows]
-        loss, scores = model.pair_loss(model.bank_rows(bank, pairs, rows), same)
-        optimizer.zero_grad()
+    measured = _Measured()
+    model.head.train()
+    model.backbone.train(not frozen)
+    for epoch, rows, features in batches:
+        loss, scores, same = batches.loss(rows, features)
         loss.backward()
-        optimizer.step()
+        for optimizer, learning_rate, every in plans:
+            if (len(epochs) + 1) % every == 0:
+                optimizer.param_groups[0]["lr"] = learning_rate * factor(len(epochs) / batches.updates)
+                optimizer.step()
+                optimizer.zero_grad()
         epochs.append(epoch)
-        measured.add(loss.detach(), scores, same)
-        if validation is not None:
-            rows = torch.randint(len(test_pairs.same), (recipe.batch_size,), generator=generator)
-            same = test_pairs.same[rows]
-            with torch.no_grad():
-                validated.add(*model.pair_loss(model.bank_rows(validation, test_pairs, rows), same), same)
-        progress("phase 2", len(epochs), updates)
+        measured.add(loss, scores, same)
+        if held_out:
+            held_out.measure()
+        progress("phase 2", len(epochs), batches.updates)
     model.eval()
     thresholds = measured.thresholds(model.threshold)
+    validated = held_out.measured if held_out else _Measured()
     return Curve(
         torch.tensor(epochs),
-        measured.loss(),
+        _stacked(measured.losses),
         measured.accuracy(thresholds),
-        validated.loss(),
+        _stacked(validated.losses),
         validated.accuracy(thresholds),
     )
 
@@ -142,12 +156,9 @@ class _Measured:
         self.same: list[Tensor] = []
 
     def add(self, loss: Tensor, scores: Tensor, same: Tensor) -> None:
-        self.losses.append(loss)
+        self.losses.append(loss.detach())
         self.scores.append(scores)
         self.same.append(same)
-
-    def loss(self) -> Tensor:
-        return torch.stack(self.losses) if self.losses else torch.empty(0)
 
     def thresholds(self, fixed: float | None) -> list[Tensor]:
         """One per batch: `fixed`, or else halfway between the mean genuine and the mean impostor score."""
@@ -158,36 +169,39 @@ class _Measured:
     def accuracy(self, thresholds: list[Tensor]) -> Tensor:
         """Share of right answers of every batch, (U,)."""
         rows = zip(self.scores, self.same, thresholds, strict=False)
-        return torch.tensor([float(((s >= t) == same).float().mean()) for s, same, t in rows])
+        return torch.tensor([float(((scores >= cut) == same).float().mean()) for scores, same, cut in rows])
 
 
-def _bank_batches(
-    model: Model, images: Tensor, pairs: Pairs, recipe: Recipe, generator: torch.Generator
-) -> Iterator[tuple[int, Pairs, Tensor, Tensor]]:
-    """Batches of every epoch, each as epoch, a block of pairs, the block's feature bank, and rows of the block.
+class _HeldOut:
+    """Measures one random batch of test pairs at a time (report, section 3.2.2)."""
 
-    One block holds all pairs where memory allows; its bank is then computed once.
-    """
-    block = model.pairs_per_bank(pairs)
-    whole = model.feature_bank(images, pairs) if block >= len(pairs.same) else None
-    for epoch in range(1, recipe.epochs + 1):
-        order = torch.randperm(len(pairs.same), generator=generator)
-        for chosen in order.split(block):
-            if whole is not None:
-                yield from ((epoch, pairs, whole, rows) for rows in chosen.split(recipe.batch_size))
-                continue
-            part = Pairs(*(column[chosen] for column in pairs))
-            bank = model.feature_bank(images, part)
-            yield from ((epoch, part, bank, rows) for rows in torch.arange(len(chosen)).split(recipe.batch_size))
+    def __init__(
+        self, model: Model, data: LabeledImages, pairs: Pairs, protocol: TrainingProtocol, generator: torch.Generator
+    ) -> None:
+        self.model = model
+        self.images = to_unit(data.images)
+        self.pairs = pairs
+        self.size = protocol.batch_size
+        self.generator = generator
+        self.bank = None if protocol.backbone_learning_rate else model.feature_bank(self.images, pairs)
+        self.measured = _Measured()
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        rows = torch.randint(len(self.pairs.same), (self.size,), generator=self.generator)
+        left, right, same = (column[rows] for column in self.pairs)
+        if self.bank is None:
+            self.model.backbone.eval()
+            features = self.model.pair_features(self.images[left], self.images[right])
+            self.model.backbone.train()
+        else:
+            features = self.model.bank_rows(self.bank, self.pairs, rows)
+        self.measured.add(*self.model.pair_loss(features, same, left), same)
 
 
-def _batches(
-    count: int, epochs: int, batch_size: int, generator: torch.Generator
-) -> Iterator[tuple[int, Tensor]]:
-    """Every epoch's number and its rows in a new random order, batch by batch; the last batch may be smaller."""
-    for epoch in range(1, epochs + 1):
-        yield from ((epoch, rows) for rows in torch.randperm(count, generator=generator).split(batch_size))
+def _adam(module: nn.Module, protocol: TrainingProtocol) -> torch.optim.AdamW:
+    return torch.optim.AdamW(module.parameters(), eps=_ADAM_EPSILON, weight_decay=protocol.weight_decay, fused=True)
 
 
-def _adam(parameters: list[nn.Parameter], learning_rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(parameters, lr=learning_rate, eps=_ADAM_EPSILON, fused=True)
+def _stacked(values: list[Tensor]) -> Tensor:
+    return torch.stack(values) if values else torch.empty(0)

@@ -126,6 +126,7 @@ def test_fitted_threshold_has_the_highest_accuracy_and_lies_in_the_gap(case):
     [
         ([0, 4], [0, 1], 2.0),
         ([0, 1, 2, 6], [0, 1, 0, 1], 4.0),  # gaps 0-1 and 2-6 are equally good, the second is wider
+        ([0, 4, 5, 6], [0, 1, 0, 1], 2.0),  # and here the first
         ([0, 1, 2, 3, 4, 5], [0, 1, 0, 1, 0, 1], 2.5),  # three equal gaps: the middle one
         ([0, 1], [1, 0], 0.0),  # every gap is worse than one constant answer
         ([0, 1, 2], [1, 0, 0], np.nextafter(2.0, 3.0)),
@@ -256,6 +257,10 @@ def test_expected_calibration_error_by_brute_force(probability, same, bins):
         if inside.any():
             expected += inside.mean() * abs(probability[inside].mean() - same[inside].mean())
     assert ev.expected_calibration_error(probability, same, bins) == pytest.approx(expected, abs=EXACT)
+
+
+def test_a_probability_on_an_edge_belongs_to_the_lower_bin():
+    assert ev.expected_calibration_error([0.5, 0.1, 0.9], [1, 0, 1], bins=2) == pytest.approx(0.5 / 3, abs=EXACT)
 
 
 def test_expected_calibration_error_has_the_bins_of_scikit_learn():

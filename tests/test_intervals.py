@@ -145,7 +145,7 @@ def test_bootstrap_interval_covers(image_effect):
         "roc_auc": stats.norm.cdf(math.sqrt(2)),
         "equal_error_rate": stats.norm.cdf(-1),
     }
-    experiments, hits, estimates, widths = 250, dict.fromkeys(truth, 0), [], []
+    experiments, hits, estimates, widths = 200, dict.fromkeys(truth, 0), [], []
     for _ in range(experiments):
         case = gaussian_scores(rng, 300, 1000, image_effect)
         found = intervals.bootstrap_intervals(
@@ -251,20 +251,28 @@ def test_image_weights_multiply_and_a_self_pair_weighs_its_image_once():
 
 
 def test_bootstrap_of_perfect_answers_has_width():
-    same = np.arange(400) % 2 == 0
+    same = np.arange(264) % 2 == 0  # of this many, the steps of the ROC curve do not add up to exactly 1
     found = intervals.bootstrap_intervals(
-        same * 2.0 - 1 + np.linspace(0, 0.1, 400),
+        same * 2.0 - 1 + np.linspace(0, 0.1, 264),
         same,
-        np.arange(400),
-        np.arange(400, 800),
+        np.arange(264),
+        np.arange(264, 528),
         evaluation.Decision(0.0, 1.0),
         rng=np.random.default_rng(26),
         replicates=20,
     )
-    expected = intervals.wilson_interval(1.0, 200)[0]
+    expected = intervals.wilson_interval(1.0, 132)[0]
     for name in ("accuracy", "same/precision", "roc_auc", "true_match_rate/0.001"):
-        assert found[name] == pytest.approx((expected, 1.0), abs=1e-3)
-    assert found["equal_error_rate"] == pytest.approx((0.0, 1 - expected), abs=1e-3)
+        assert found[name] == pytest.approx((expected, 1.0), abs=2e-3)
+    assert found["equal_error_rate"] == pytest.approx((0.0, 1 - expected), abs=2e-3)
+
+
+def test_weighted_true_match_rate_allows_exactly_the_limit():
+    same = np.arange(200) % 2 == 0
+    compute = intervals._weighted_statistics(
+        -np.arange(200.0), same, evaluation.Decision(0.0, 1.0), ["true_match_rate/0.01"]
+    )
+    assert compute(np.ones((1, 200)))[0, 0] == 0.02
 
 
 def test_paired_difference_of_disjoint_pairs_is_close_to_the_paired_t_test():
@@ -339,7 +347,7 @@ def test_paired_difference_over_seeds_covers_where_one_source_alone_does_not():
         low, high = intervals.seed_interval(difference.mean(axis=1))
         seeds_only += low <= truth <= high
     assert 930 <= both <= 975
-    assert images_only < 900
+    assert images_only < 920
     assert seeds_only < 900
 
 

@@ -20,9 +20,9 @@ def list_parts(
     """List the parts by name, with their options and where they come from."""
     import siamese_mnist as sm
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.registry import options_of
+    from siamese_mnist.registry import Registry, options_of
 
-    registries = {
+    registries: dict[str, Registry[Any]] = {
         "variants": sm.VARIANTS,
         "recipes": sm.RECIPES,
         "backbones": sm.BACKBONES,

@@ -56,6 +56,8 @@ def _plain(title: str) -> Report:
         starts.setdefault(stage, time.perf_counter())
         if done == total:
             seconds = time.perf_counter() - starts[stage]
-            Console(stderr=True, width=200).print(f"{title}: {stage}, {total} updates in {seconds:.1f} s", highlight=False)
+            Console(stderr=True, width=200).print(
+                f"{title}: {stage}, {total} updates in {seconds:.1f} s", highlight=False
+            )
 
     return report

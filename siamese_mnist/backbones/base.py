@@ -10,8 +10,8 @@ from torch import nn
 
 from siamese_mnist.registry import Registry
 
-BACKBONES: Registry = Registry("backbone", "siamese_mnist.backbones")
-"""Classes by name: `backbone(in_channels=..., image_size=(H, W), **options)` makes an `nn.Module` with `feature_dim`."""
+BACKBONES: Registry[Any] = Registry("backbone", "siamese_mnist.backbones")
+"""Classes by name: `backbone(in_channels=..., image_size=(H, W), **options)` makes a module with `feature_dim`."""
 
 
 def create_backbone(

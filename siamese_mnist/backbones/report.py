@@ -1,6 +1,8 @@
 """The report's residual CNN, with the defaults that Keras gives it."""
 
 import copy
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +33,7 @@ class ResidualBlock(nn.Module):
         )
         # Keras: epsilon 1e-3, momentum 0.99 for the old value, which PyTorch writes as 0.01 for the new one.
         self.norms = nn.ModuleList(nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01) for _ in range(3))
-        for conv in self.convs:
+        for conv in cast(Iterable[nn.Conv2d], self.convs):
             nn.init.xavier_uniform_(conv.weight)
             nn.init.zeros_(conv.bias)
 
@@ -49,7 +51,8 @@ class ResidualBlock(nn.Module):
         """A copy for inference only, its batch norms folded into the convolutions."""
         block = copy.deepcopy(self)
         block.convs = nn.ModuleList(
-            fuse_conv_bn_eval(conv, norm) for conv, norm in zip(self.convs, self.norms, strict=True)
+            fuse_conv_bn_eval(cast(nn.Conv2d, conv), cast(nn.BatchNorm2d, norm))
+            for conv, norm in zip(self.convs, self.norms, strict=True)
         )
         block.norms = nn.ModuleList(nn.Identity() for _ in self.norms)
         return block
@@ -103,7 +106,9 @@ class ReportCNN(nn.Module):
             channels = block.out_channels
         height, width = ((side * enlarge + 2 * _PADDING) >> blocks for side in image_size)
         if height < 1 or width < 1:
-            raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for {blocks} blocks; use fewer")
+            raise UsageError(
+                f"images of {image_size[0]} x {image_size[1]} are too small for {blocks} blocks; use fewer"
+            )
         self.feature_dim = channels * height * width
 
     def forward(self, x: Tensor) -> Tensor:
@@ -126,7 +131,7 @@ class ReportCNN(nn.Module):
         Returns:
             (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
         """
-        blocks = [block.folded().to(memory_format=torch.channels_last) for block in self.blocks]
+        blocks = [cast(ResidualBlock, block).folded().to(memory_format=torch.channels_last) for block in self.blocks]
         features = images.new_empty(len(left), self.feature_dim)
         chunks = list(zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
         if blocks[0].activation:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
 
@@ -30,7 +31,9 @@ def load_folder(root: Path, download: bool = False) -> Dataset:  # noqa: ARG001
 
 def _class_names(split: Path) -> tuple[str, ...]:
     if not split.is_dir():
-        raise DataError(f"{split} is not a folder; put one folder of images per class there (--data-dir names its parent)")
+        raise DataError(
+            f"{split} is not a folder; put one folder of images per class there (--data-dir names its parent)"
+        )
     names = tuple(sorted(path.name for path in split.iterdir() if path.is_dir() and not path.name.startswith(".")))
     if not names:
         raise DataError(f"{split} has no class folders; put one folder of images per class there")
@@ -40,7 +43,8 @@ def _class_names(split: Path) -> tuple[str, ...]:
 def _read_split(split: Path, classes: tuple[str, ...]) -> LabeledImages:
     from PIL import Image
 
-    images, labels = [], []
+    images: list[NDArray[np.uint8]] = []
+    labels = []
     for label, name in enumerate(classes):
         folder = split / name
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():

@@ -1,6 +1,6 @@
 """Labelled images in memory: the form in which every data set reaches the rest of the library."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -26,8 +26,14 @@ class Dataset(NamedTuple):
     test: LabeledImages
     classes: tuple[str, ...]  # class names, by label
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of every image, in pixels."""
+        height, width = self.train.images.shape[1:]
+        return height, width
 
-DATASETS: Registry = Registry("data set", "siamese_mnist.datasets")
+
+DATASETS: Registry[Any] = Registry("data set", "siamese_mnist.datasets")
 """Loaders by name: `loader(root: Path, download: bool) -> Dataset`."""
 
 

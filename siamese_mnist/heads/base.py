@@ -1,16 +1,16 @@
 """What a head is: the two kinds, and the registry that holds both."""
 
-from typing import ClassVar, Literal
+import itertools
+from typing import Any, ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist.losses import Supervision
 from siamese_mnist.registry import Registry
 
-HEADS: Registry = Registry("head", "siamese_mnist.heads")
+HEADS: Registry[Any] = Registry("head", "siamese_mnist.heads")
 """Subclasses of `StackedHead` and `SiameseHead` by name."""
-
-Supervision = Literal["pairs", "labels"]
 
 
 class StackedHead(nn.Module):
@@ -38,13 +38,15 @@ class SiameseHead(nn.Module):
 
     Attributes:
         losses: whether the head trains with a loss from `LOSSES`; if not, it brings its own.
+        loss_optional: whether it also trains without one.
         supervisions: what its own loss trains on, best first; with a loss from `LOSSES`, that loss decides.
         threshold: the score at which the head itself decides "same", or None where it is fitted on training images.
     """
 
     design: ClassVar[str] = "siamese"
     losses: ClassVar[bool] = False
-    supervisions: ClassVar[tuple[Supervision, ...]] = ("pairs",)
+    loss_optional: ClassVar[bool] = False
+    supervisions: tuple[Supervision, ...] = ("pairs",)
     threshold: ClassVar[float | None] = None
 
     def embed(self, features: Tensor) -> Tensor:
@@ -55,10 +57,14 @@ class SiameseHead(nn.Module):
         """Maps embeddings (P, E), (P, E) to scores (P,), higher = more alike."""
         raise NotImplementedError
 
-    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        """Scalar training loss of embedded pairs (P, E), (P, E) with truth (P,) bool.
+    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:  # noqa: ARG002
+        """Scalar training loss of embedded pairs; by default the cross-entropy of the score as log-odds of "same".
 
-        The default is the cross-entropy of the score as the log-odds of "same".
+        Args:
+            left: (P, E) embeddings of the first images.
+            right: (P, E) embeddings of the second images.
+            same: (P,) bool, True = same class.
+            anchors: (P,) int64, equal where pairs have the same first image.
         """
         return F.binary_cross_entropy_with_logits(self.score(left, right), same.float())
 
@@ -78,6 +84,6 @@ def dense(inputs: int, outputs: int) -> nn.Linear:
 def multilayer(*sizes: int) -> nn.Sequential:
     """Dense layers of the given sizes with ReLU between them: (N, sizes[0]) -> (N, sizes[-1])."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in itertools.pairwise(sizes):
         layers += [dense(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])

@@ -39,6 +39,7 @@ class DistanceHead(SiameseHead):
         if embedding_dim < 1 or hidden_dim < 0:
             raise UsageError(f"embedding_dim must be >= 1 and hidden_dim >= 0, got {embedding_dim} and {hidden_dim}")
         self.loss = loss
+        self.supervisions = loss.supervisions
         sizes = (feature_dim, hidden_dim, embedding_dim) if hidden_dim else (feature_dim, embedding_dim)
         self.project = multilayer(*sizes)
 
@@ -51,10 +52,10 @@ class DistanceHead(SiameseHead):
         """Similarity, or the negative distance, of embeddings (P, E) and (P, E): (P,), higher = more alike."""
         return self.loss.similarity(left, right)
 
-    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor) -> Tensor:
-        """The metric loss over explicit pairs (P, E), (P, E) with truth (P,) bool: scalar."""
-        return self.loss.of_pairs(left, right, same)
+    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
+        """The metric loss over explicit pairs (P, E), (P, E), see `MetricLoss.of_pairs`: scalar."""
+        return self.loss.of_pairs(left, right, same, anchors)
 
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """The metric loss over all pairs of a batch (N, E) with labels (N,) int64: scalar."""
+        """The metric loss over the pairs of a batch (N, E) with labels (N,) int64: scalar."""
         return self.loss.of_labels(embeddings, labels)

@@ -1,0 +1,81 @@
+"""Heads that decide with a small network on two projections."""
+
+import torch
+from torch import Tensor
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.heads.base import HEADS, SiameseHead, multilayer
+from siamese_mnist.losses import MetricLoss
+
+
+@HEADS.register("comparison")
+class ComparisonHead(SiameseHead):
+    """A network on |a - b| and a * b of two projections: learned, yet symmetric by construction.
+
+    Trains with the cross-entropy of same against different.
+
+    Args:
+        feature_dim: D, features of one image.
+        classes: number of classes; not used.
+        loss: not used; the head brings its own.
+        embedding_dim: E, length of a projection.
+        hidden_dim: width of the hidden layer that compares.
+
+    Raises:
+        UsageError: if an option is out of range.
+    """
+
+    threshold = 0.0
+
+    def __init__(
+        self,
+        feature_dim: int,
+        classes: int,  # noqa: ARG002
+        loss: MetricLoss | None,  # noqa: ARG002
+        *,
+        embedding_dim: int = 64,
+        hidden_dim: int = 32,
+    ) -> None:
+        super().__init__()
+        if embedding_dim < 1 or hidden_dim < 1:
+            raise UsageError(f"embedding_dim and hidden_dim must be >= 1, got {embedding_dim} and {hidden_dim}")
+        self.project = multilayer(feature_dim, 256, embedding_dim)
+        self.compare = multilayer(2 * embedding_dim, hidden_dim, 1)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Maps features of images (N, D) to projections (N, E)."""
+        embeddings: Tensor = self.project(features)
+        return embeddings
+
+    def score(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" for projections (P, E), (P, E): (P,)."""
+        logits: Tensor = self.compare(torch.cat([(left - right).abs(), left * right], 1))
+        return logits.squeeze(1)
+
+
+@HEADS.register("concatenation")
+class ConcatenationHead(SiameseHead):
+    """The report's 2-class head on the concatenated features of both images; not symmetric.
+
+    Trains with the cross-entropy of same against different.
+
+    Args:
+        feature_dim: D, features of one image.
+        classes: number of classes; not used.
+        loss: not used; the head brings its own.
+    """
+
+    threshold = 0.0
+
+    def __init__(self, feature_dim: int, classes: int, loss: MetricLoss | None) -> None:  # noqa: ARG002
+        super().__init__()
+        self.layers = multilayer(2 * feature_dim, 256, 32, 2)
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Features of images (N, D), unchanged."""
+        return features
+
+    def score(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" for features (P, D), (P, D): (P,)."""
+        logits: Tensor = self.layers(torch.cat([left, right], 1))
+        return logits[:, 1] - logits[:, 0]

@@ -1,0 +1,86 @@
+"""What a metric loss is, and the registries of losses and miners."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.registry import Registry
+
+Supervision = Literal["pairs", "labels"]
+
+LOSSES: Registry[Any] = Registry("loss", "siamese_mnist.losses")
+"""Factories by name: `loss(classes=..., embedding_dim=..., **options) -> MetricLoss`."""
+
+MINERS: Registry[Any] = Registry("miner", "siamese_mnist.miners")
+"""Factories by name: `miner(loss=..., **options)` makes a module (embeddings, labels) -> tuple of index tensors."""
+
+
+class MetricLoss(nn.Module):
+    """A training loss over embeddings, and the similarity that belongs to it.
+
+    A subclass takes `classes`, `embedding_dim` and its own keyword options with defaults, implements `of_pairs`,
+    `of_labels` or both, and says so in `supervisions`.
+
+    Attributes:
+        supervisions: what it trains on, best first.
+        grouped: whether it contrasts the pairs of one first image, so that a batch has to hold them together.
+        takes_miner: whether a miner can pick the pairs or triplets of a batch under label supervision.
+        miner: the miner, if there is one.
+    """
+
+    supervisions: tuple[Supervision, ...] = ("pairs",)
+    grouped: bool = False
+    takes_miner: bool = False
+    miner: nn.Module | None = None
+
+    def similarity(self, left: Tensor, right: Tensor) -> Tensor:
+        """Cosine of embeddings (P, E) and (P, E): (P,), higher = more alike."""
+        return F.cosine_similarity(left, right)
+
+    def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
+        """Scalar loss of explicit pairs.
+
+        Args:
+            left: (P, E) embeddings of the first images.
+            right: (P, E) embeddings of the second images.
+            same: (P,) bool, True = same class.
+            anchors: (P,) int64, equal where pairs have the same first image.
+        """
+        raise NotImplementedError
+
+    def of_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss over the pairs of a batch (N, E) with class labels (N,) int64."""
+        raise NotImplementedError
+
+
+def create_loss(
+    name: str,
+    options: Mapping[str, Any],
+    miner: str | None,
+    miner_options: Mapping[str, Any],
+    *,
+    classes: int,
+    embedding_dim: int,
+) -> MetricLoss:
+    """A registered loss, with a registered miner if one is named.
+
+    Args:
+        name: name in `LOSSES`.
+        options: the loss's options.
+        miner: name in `MINERS`, or None.
+        miner_options: the miner's options.
+        classes: number of classes.
+        embedding_dim: E, length of an embedding.
+
+    Raises:
+        UsageError: if a name or an option is unknown, a value is refused, or the loss takes no miner.
+    """
+    loss: MetricLoss = LOSSES.make(name, options, classes=classes, embedding_dim=embedding_dim)
+    if miner:
+        if not loss.takes_miner:
+            raise UsageError(f"loss {name!r} takes no miner: it does not pick pairs or triplets; leave out {miner!r}")
+        loss.miner = MINERS.make(miner, miner_options, loss=loss)
+    return loss
