@@ -1,7 +1,7 @@
 """The report's residual CNN, with the defaults that Keras gives it."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 import torch
@@ -35,7 +35,7 @@ class ResidualBlock(nn.Module):
         self.norms = nn.ModuleList(nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01) for _ in range(3))
         for conv in cast(Iterable[nn.Conv2d], self.convs):
             nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(conv.bias)
+            nn.init.zeros_(cast(Tensor, conv.bias))
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, out_channels, H, W)."""
@@ -161,7 +161,7 @@ class ReportCNN(nn.Module):
             x = F.interpolate(x, scale_factor=float(self.enlarge), mode="bilinear")
         return F.pad(x, (_PADDING,) * 4).contiguous(memory_format=torch.channels_last)
 
-    def _after_first(self, x: Tensor, blocks: list[nn.Module]) -> Tensor:
+    def _after_first(self, x: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
         x = F.max_pool2d(x, 2)
         for block in blocks:
             x = F.max_pool2d(block(x), 2)
