@@ -1,8 +1,9 @@
 """Random distortions of image batches, as tensor operations."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +43,18 @@ class Augmentation:
                 raise UsageError(f"augmentation {each.name} must be >= 0, got {value}")
         if self.scale >= 1 or self.stroke > 1:
             raise UsageError(f"augmentation scale must be < 1 and stroke <= 1, got {self.scale} and {self.stroke}")
+
+    @classmethod
+    def of(cls, strengths: Mapping[str, float]) -> Self:
+        """The distortions of these names and strengths.
+
+        Raises:
+            UsageError: if a name is unknown or a strength out of range.
+        """
+        for name in strengths:
+            if name not in cls.__dataclass_fields__:
+                raise UsageError(f"unknown distortion {name!r}; use {', '.join(cls.__dataclass_fields__)}")
+        return cls(**strengths)
 
     def __bool__(self) -> bool:
         return any(getattr(self, each.name) for each in fields(self))

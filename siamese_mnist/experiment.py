@@ -20,13 +20,14 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import evaluate, fit_decision
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.losses import Supervision
-from siamese_mnist.models import Model, build_model, supervisions, to_unit
+from siamese_mnist.models import Model, Siamese, build_model, supervisions, to_unit
 from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.recipes import Settings, TrainingProtocol
 from siamese_mnist.runs import RunResult, check_writable, list_runs, write_run
 from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, silent, train
 
 CALIBRATION_PAIRS = 10_000
+_COLLAPSED_SPREAD = 1e-3
 _TRAIN_PAIRS, _TEST_PAIRS, _ORDER = range(3)  # purposes of random streams
 
 
@@ -116,6 +117,7 @@ def run_settings(
 
     fitting = Pairs(*(column[:CALIBRATION_PAIRS] for column in train_set))
     decision = fit_decision(_scores(model, training, fitting), fitting.same.numpy(), threshold=model.threshold)
+    collapsed = _collapse(model, training)
     clock = time.perf_counter()
     scores = _scores(model, test, test_set)
     score_seconds = time.perf_counter() - clock
@@ -134,6 +136,7 @@ def run_settings(
         "train": {"pairs": len(train_set.same), "pairs_digest": pairs_digest(train_set)},
         "phase1": phase1,
         "phase2": phase2,
+        "collapsed": collapsed,
         "decision": {"threshold": decision.threshold, "slope": decision.slope, "pairs": len(fitting.same)},
         "test": {
             "pairs_digest": pairs_digest(test_set),
@@ -217,6 +220,20 @@ def _supervision(model: Model, settings: Settings) -> Supervision:
 
 def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> np.ndarray:
     return model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
+
+
+def _collapse(model: Model, data: LabeledImages) -> str | None:
+    """A sentence if all images have nearly the same embedding, which no loss recovers from; else None."""
+    if not isinstance(model, Siamese):
+        return None
+    embeddings = model.embed(to_unit(data.images[:1000]))
+    spread = float(embeddings.std(0).norm() / embeddings.norm(dim=1).mean().clamp(min=1e-12))
+    if spread > _COLLAPSED_SPREAD:
+        return None
+    return (
+        f"the embeddings have collapsed: their spread is {spread:.1e} of their length; "
+        "try another loss, a smaller learning rate, or a trained backbone"
+    )
 
 
 def _history(first: Curve, second: Curve) -> Iterator[Sequence[Any]]:

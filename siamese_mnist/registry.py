@@ -2,7 +2,8 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -126,7 +127,10 @@ class Registry(Generic[T]):
                 hint = f"; did you mean {near[0]!r}?" if near else "."
                 has = f"Its options: {', '.join(known)}." if known else "It has none."
                 raise UsageError(f"{self.kind} {name!r} has no option {option!r}{hint} {has}")
-        return factory(**given, **options)
+        try:
+            return factory(**given, **options)
+        except TypeError as error:
+            raise UsageError(f"{self.kind} {name!r} refuses {dict(options)}: {error}") from error
 
     def _load_plugins(self) -> None:
         if self._plugins_loaded:
@@ -154,3 +158,50 @@ def options_of(factory: Any) -> dict[str, Any]:
         for name, parameter in inspect.signature(factory).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY and parameter.default is not parameter.empty
     }
+
+
+def parse_options(texts: Sequence[str], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Options written as "name=value", each value read as the type of the option's default.
+
+    Unknown names stay text; the registry refuses them with a suggestion when the part is made.
+
+    Args:
+        texts: such as ["blocks=3", "residual=false"].
+        defaults: the part's options with their defaults, see `options_of`.
+
+    Raises:
+        UsageError: if a text has no "=", or a value is not of the option's type.
+    """
+    options: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"options are written name=value, got {text!r}")
+        options[name] = _read(name, value, defaults.get(name, ""))
+    return options
+
+
+def _read(name: str, value: str, default: Any) -> Any:
+    if isinstance(default, bool):
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if value.lower() not in words:
+            raise UsageError(f"option {name} must be true or false, got {value!r}")
+        return words[value.lower()]
+    if isinstance(default, int | float):
+        # The default of a real number is often written as an integer, so a fraction is taken for both.
+        for kind in (int, float):
+            try:
+                number = kind(value)
+            except ValueError:
+                continue
+            if math.isfinite(number):
+                return number
+        raise UsageError(f"option {name} must be a finite number, got {value!r}")
+    if default is None:
+        for kind in (int, float):
+            try:
+                return kind(value)
+            except ValueError:
+                continue
+        return {"none": None, "true": True, "false": False}.get(value.lower(), value)
+    return value

@@ -9,49 +9,121 @@ from rich.console import Console
 
 from siamese_mnist_cli import options, progress
 
+_PARTS, _PHASE_1, _PHASE_2 = "Parts", "Phase 1", "Phase 2"
+
+
+def _part(role: str) -> Any:
+    return typer.Option(help=f"{role.capitalize()} in place of the variant's.", rich_help_panel=_PARTS)
+
+
+def _arguments(role: str) -> Any:
+    return typer.Option(f"--{role}-arg", help=f"Option of the {role}, as name=value.", rich_help_panel=_PARTS)
+
+
+def _setting(text: str, panel: str = _PHASE_2) -> Any:
+    return typer.Option(help=text, show_default="recipe's", rich_help_panel=panel)
+
 
 def run(
     variant: Annotated[str, typer.Argument(help="Design; `siamese-mnist list variants` names them.")],
+    recipe: Annotated[str, typer.Option(help="Training protocol; `siamese-mnist list recipes` names them.")] = "report",
+    seed: Annotated[int, typer.Option(help="Seed of initial values and batch order.")] = 0,
     dataset: options.Dataset = "mnist-tenth",
     data_dir: options.DataDir = None,
     download: options.Download = False,
-    backbone: Annotated[str | None, typer.Option(help="Backbone in place of the variant's.")] = None,
-    head: Annotated[str | None, typer.Option(help="Head in place of the variant's.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Metric loss in place of the variant's.")] = None,
-    recipe: Annotated[str, typer.Option(help="Training protocol.")] = "report",
-    seed: Annotated[int, typer.Option(help="Seed of initial values and batch order.")] = 0,
-    pretrain_epochs: Annotated[int | None, typer.Option(help="Epochs of phase 1.", show_default="recipe's")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of phase 2.", show_default="recipe's")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pairs per update.", show_default="recipe's")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size of phase 2.", show_default="recipe's")] = None,
-    curve: Annotated[
-        bool | None,
-        typer.Option("--curve/--no-curve", help="Measure a batch of test pairs after every update, as the report."),
-    ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     device: Annotated[str, typer.Option(help="PyTorch device.")] = "cpu",
     as_json: options.Json = False,
+    backbone: Annotated[str | None, _part("backbone")] = None,
+    backbone_arg: Annotated[list[str] | None, _arguments("backbone")] = None,
+    head: Annotated[str | None, _part("head")] = None,
+    head_arg: Annotated[list[str] | None, _arguments("head")] = None,
+    loss: Annotated[str | None, _part("loss")] = None,
+    loss_arg: Annotated[list[str] | None, _arguments("loss")] = None,
+    miner: Annotated[str | None, _part("miner")] = None,
+    miner_arg: Annotated[list[str] | None, _arguments("miner")] = None,
+    pretrain_epochs: Annotated[int | None, _setting("Passes over the training images.", _PHASE_1)] = None,
+    pretrain_batch_size: Annotated[int | None, _setting("Images per update.", _PHASE_1)] = None,
+    pretrain_learning_rate: Annotated[float | None, _setting("Step size.", _PHASE_1)] = None,
+    epochs: Annotated[int | None, _setting("Passes over the pairs.")] = None,
+    batch_size: Annotated[int | None, _setting("Pairs per update.")] = None,
+    learning_rate: Annotated[float | None, _setting("Step size of the head.")] = None,
+    supervision: Annotated[str | None, _setting("Train on `pairs` or on `labels`.")] = None,
+    backbone_lr: Annotated[float | None, _setting("Step size of the backbone; 0 freezes it.")] = None,
+    backbone_every: Annotated[int | None, _setting("Updates of the head per update of the backbone.")] = None,
+    schedule: Annotated[str | None, _setting("Course of the step sizes: constant, cosine or triangle.")] = None,
+    weight_decay: Annotated[float | None, _setting("Decoupled weight decay.")] = None,
+    precision: Annotated[str | None, _setting("float32 or bfloat16.")] = None,
+    augment: Annotated[
+        list[str] | None,
+        _setting("Strength of a distortion, as name=value: rotate, scale, shear, shift, elastic, stroke."),
+    ] = None,
+    train_pairs: Annotated[int | None, _setting("Pairs drawn from the training images.")] = None,
+    test_pairs: Annotated[int | None, _setting("Pairs drawn from the test images.")] = None,
+    pair_seed: Annotated[int | None, _setting("Seed of the pairs.")] = None,
+    curve: Annotated[
+        bool | None,
+        typer.Option(
+            "--curve/--no-curve",
+            help="Measure a batch of test pairs after every update, as the report did.",
+            show_default="recipe's",
+            rich_help_panel=_PHASE_2,
+        ),
+    ] = None,
 ) -> None:
     """Train a variant in two phases, evaluate it on the test pairs and save the run."""
-    from siamese_mnist.experiment import run as train
+    from siamese_mnist.augmentation import Augmentation
+    from siamese_mnist.backbones import BACKBONES
+    from siamese_mnist.experiment import run_settings
+    from siamese_mnist.heads import HEADS
+    from siamese_mnist.losses import LOSSES, MINERS
+    from siamese_mnist.recipes import Settings
+    from siamese_mnist.registry import options_of, parse_options
 
+    changes: dict[str, Any] = {
+        "backbone": backbone,
+        "head": head,
+        "loss": loss,
+        "miner": miner,
+        "pretrain_epochs": pretrain_epochs,
+        "pretrain_batch_size": pretrain_batch_size,
+        "pretrain_learning_rate": pretrain_learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "supervision": supervision,
+        "backbone_learning_rate": backbone_lr,
+        "backbone_every": backbone_every,
+        "schedule": schedule,
+        "weight_decay": weight_decay,
+        "precision": precision,
+        "train_pairs": train_pairs,
+        "test_pairs": test_pairs,
+        "pair_seed": pair_seed,
+        "curve": curve,
+    }
+    base = {"recipe": recipe, "seed": seed, "dataset": dataset}
+    parts = Settings.resolve(variant, **base, **changes).parts
+    for role, registry, texts in (
+        ("backbone", BACKBONES, backbone_arg),
+        ("head", HEADS, head_arg),
+        ("loss", LOSSES, loss_arg),
+        ("miner", MINERS, miner_arg),
+    ):
+        if texts:
+            name = getattr(parts, role)
+            defaults = options_of(registry[name.partition(":")[0]]) if name else {}
+            changes[f"{role}_options"] = parse_options(texts, defaults)
+    if augment:
+        strengths = parse_options(augment, dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
+        changes["augmentation"] = Augmentation.of(strengths)
+    settings = Settings.resolve(variant, **base, **changes)
     with progress.shown() as titled:
-        result = train(
-            variant,
-            dataset=dataset,
+        result = run_settings(
+            settings,
+            runs_dir=runs_dir,
             data_dir=data_dir,
             download=download,
-            backbone=backbone,
-            head=head,
-            loss=loss,
-            recipe=recipe,
-            seed=seed,
-            pretrain_epochs=pretrain_epochs,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            curve=curve,
-            runs_dir=runs_dir,
             device=device,
             progress=titled(f"{variant}, seed {seed}"),
         )
@@ -80,6 +152,8 @@ def _print_summary(result: Any) -> None:
     }
     for name, text in lines.items():
         console.print(f"{name:<18}{text}", markup=False)
+    if result.collapsed:
+        Console(stderr=True, soft_wrap=True).print(f"warning: {result.collapsed}", markup=False, highlight=False)
 
 
 def _class_line(figures: Any) -> str:

@@ -1,0 +1,260 @@
+"""The report's CNN against the same network built in Keras, layer by layer and through training."""
+
+import math
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import torch
+from keras import layers
+from scipy import stats
+
+from siamese_mnist import HEADS, UsageError, create_backbone
+from siamese_mnist.experiment import count_parameters
+from siamese_mnist.heads import pretraining_head
+from siamese_mnist.models import Stacked
+from siamese_mnist.recipes import TrainingProtocol
+from siamese_mnist.training import pretrain
+
+OPTIONS = [
+    {},
+    {"blocks": 1},
+    {"blocks": 3},
+    {"residual": False},
+    {"activation": True},
+    {"enlarge": 2},
+    {"blocks": 1, "residual": False, "activation": True},
+]
+with_options = pytest.mark.parametrize("options", OPTIONS, ids=lambda options: " ".join(options) or "defaults")
+
+
+def keras_layers(x, *, blocks=2, residual=True, activation=False, enlarge=1):
+    """Features of input `x`, in the words of the report's listing (Appendix A) and its section 4."""
+    if enlarge > 1:
+        x = layers.UpSampling2D(enlarge, interpolation="bilinear")(x)
+    x = layers.ZeroPadding2D(2)(x)
+    for filters in (6, 16, 32)[:blocks]:
+        y = x
+        for _ in range(3):
+            y = layers.BatchNormalization()(layers.Conv2D(filters, 2, padding="same")(y))
+            if activation:
+                y = layers.ReLU()(y)
+        x = layers.MaxPooling2D(2)(layers.Concatenate()([x, y]) if residual else y)
+    return layers.Flatten()(x)
+
+
+def keras_backbone(**options):
+    x = keras.Input((28, 28, 2))
+    return keras.Model(x, keras_layers(x, **options))
+
+
+def keras_classifier():
+    x = keras.Input((28, 28, 2))
+    y = layers.Dense(64, activation="relu")(keras_layers(x))
+    model = keras.Model(x, layers.Dense(10)(y))
+    model.compile(keras.optimizers.Adam(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model
+
+
+def tensors(backbone, *dense):
+    """Our tensors in Keras's order, each with whether Keras has its axes the other way round."""
+    for block in backbone.blocks:
+        for conv, norm in zip(block.convs, block.norms, strict=True):
+            yield from (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    for layer in dense:
+        yield from (layer.weight, layer.bias)
+
+
+def from_keras(array):
+    """(height, width, in, out) to (out, in, height, width), and (in, out) to (out, in)."""
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.permute(3, 2, 0, 1) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor
+
+
+def to_keras(tensor):
+    tensor = tensor.detach()
+    return (tensor.permute(2, 3, 1, 0) if tensor.ndim == 4 else tensor.T if tensor.ndim == 2 else tensor).numpy()
+
+
+def dense_layers(head):
+    return [layer for layer in head if isinstance(layer, torch.nn.Linear)]
+
+
+def roughen(backbone, seed=0):
+    """Gives every bias and statistic a value that matters, as training would."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in backbone.state_dict().items():
+            if name.endswith(("running_var", "norms.0.weight", "norms.1.weight", "norms.2.weight")):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            elif name.endswith(("bias", "running_mean")):
+                tensor.normal_(0, 0.3, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def pairs(tenth):
+    """Eight stacked pairs of images (8, 2, 28, 28) in [0, 1]."""
+    return tenth.train.images[:16].view(8, 2, 28, 28) / 255
+
+
+def test_parameter_counts():
+    backbone = create_backbone("report", in_channels=2)
+    assert backbone.feature_dim == 1536
+    assert count_parameters(backbone) == 3226
+    assert count_parameters(pretraining_head(1536, 10)) == 99_018
+    assert count_parameters(HEADS.make("classifier", {}, feature_dim=1536)) == 401_762
+    assert count_parameters(backbone) == keras_backbone().count_params()
+
+
+@with_options
+def test_inference_and_training_mode(options, pairs):
+    ours, theirs = create_backbone("report", in_channels=2, **options), keras_backbone(**options)
+    roughen(ours)
+    theirs.set_weights([to_keras(tensor) for tensor in tensors(ours)])
+    x = pairs.permute(0, 2, 3, 1)
+    assert theirs.output_shape == (None, ours.feature_dim)
+    for training in (False, True):
+        ours.train(training)
+        expected = theirs(x, training=training).detach()
+        torch.testing.assert_close(ours(pairs).detach(), expected, rtol=1e-5, atol=1e-5)
+    for tensor, expected in zip(tensors(ours), theirs.get_weights(), strict=True):
+        torch.testing.assert_close(tensor.detach(), from_keras(expected), rtol=1e-5, atol=1e-6)
+
+
+def test_bytes_as_pixels(pairs):
+    """`pixel_max` 255 is the network on raw bytes: features are larger, so they agree relatively."""
+    ours, theirs = create_backbone("report", in_channels=2, pixel_max=255).eval(), keras_backbone()
+    roughen(ours)
+    theirs.set_weights([to_keras(tensor) for tensor in tensors(ours)])
+    expected = theirs(255 * pairs.permute(0, 2, 3, 1), training=False).detach()
+    assert expected.max() > 100
+    torch.testing.assert_close(ours(pairs).detach(), expected, rtol=1e-4, atol=1e-5 * float(expected.abs().max()))
+
+
+def ours_from_keras(theirs):
+    """A model and class head with the weights of a Keras classifier."""
+    model = Stacked(create_backbone("report", in_channels=2), HEADS.make("classifier", {}, feature_dim=1536))
+    head = pretraining_head(1536, 10)
+    with torch.no_grad():
+        for tensor, array in zip(tensors(model.backbone, *dense_layers(head)), theirs.get_weights(), strict=True):
+            tensor.copy_(from_keras(array))
+    return model, head
+
+
+def train_both(tenth, updates):
+    """Phase 1 on one batch of 64 images, and as many updates in Keras: our model and head, Keras's, and both losses."""
+    keras.utils.set_random_seed(0)
+    theirs = keras_classifier()
+    model, head = ours_from_keras(theirs)
+    data = type(tenth.train)(*(column[:64] for column in tenth.train))
+    protocol = TrainingProtocol(pretrain_epochs=updates, pretrain_batch_size=64)
+    generator = torch.Generator().manual_seed(0)
+    curve = pretrain(model, head, data, protocol, generator=generator, progress=lambda *_: None)
+    x = (data.images / 255).unsqueeze(-1).expand(-1, -1, -1, 2)
+    losses = []
+    for _ in range(updates):
+        theirs.reset_metrics()
+        losses.append(float(theirs.train_on_batch(x, data.labels)))
+    return SimpleNamespace(model=model, head=head, theirs=theirs, curve=curve, losses=losses, x=x)
+
+
+def test_one_update(tenth):
+    """Gradients, Adam's step with its epsilon, and batch-norm statistics."""
+    both = train_both(tenth, updates=1)
+    ours = list(tensors(both.model.backbone, *dense_layers(both.head)))
+    for number, (tensor, expected) in enumerate(zip(ours, both.theirs.get_weights(), strict=True)):
+        # Batch norm cancels a convolution's bias: its gradient is rounding noise, which Adam enlarges to any step.
+        if not (number < 36 and number % 6 == 1):
+            torch.testing.assert_close(tensor.detach(), from_keras(expected), rtol=0, atol=1e-5)
+    assert both.curve.loss[0] == pytest.approx(both.losses[0], abs=1e-5)
+
+
+def test_many_updates(tenth):
+    both = train_both(tenth, updates=12)
+    assert both.curve.loss.tolist() == pytest.approx(both.losses, rel=1e-2, abs=1e-4)
+    assert both.losses[-1] < 0.7 * both.losses[0]
+    ours = list(tensors(both.model.backbone))
+    expected = both.theirs.get_weights()
+    for number in (*range(4, 36, 6), *range(5, 36, 6)):
+        torch.testing.assert_close(ours[number], from_keras(expected[number]), rtol=1e-2, atol=1e-3)
+
+
+def test_initial_values():
+    """Glorot's uniform distribution and zero biases, which are Keras's defaults."""
+    torch.manual_seed(0)
+    backbone = create_backbone("report", in_channels=2)
+    head = pretraining_head(1536, 10)
+    classifier = HEADS.make("classifier", {}, feature_dim=1536)
+    found = [conv for block in backbone.blocks for conv in block.convs]
+    found += [each for each in (*head.modules(), *classifier.modules()) if isinstance(each, torch.nn.Linear)]
+    assert len(found) == 11
+    for layer in found:
+        outputs, inputs, *kernel = layer.weight.shape
+        bound = math.sqrt(6 / (math.prod(kernel) * (inputs + outputs)))
+        weights = layer.weight.detach().flatten().numpy()
+        assert stats.kstest(weights, stats.uniform(-bound, 2 * bound).cdf).pvalue > 1e-3
+        assert np.abs(weights).max() <= bound
+        assert not layer.bias.any()
+    for norm in (norm for block in backbone.blocks for norm in block.norms):
+        assert norm.weight.eq(1).all()
+        assert not norm.bias.any()
+
+
+@with_options
+def test_pair_features(options, tenth):
+    """Sharing the first block's work between pairs gives what one pass per pair gives."""
+    backbone = create_backbone("report", in_channels=2, **options).eval()
+    roughen(backbone)
+    images = tenth.train.images[:7].unsqueeze(1) / 255
+    left, right = torch.cartesian_prod(torch.arange(7), torch.arange(7)).unbind(1)
+    shared = backbone.pair_features(images, left, right, chunk=10)
+    expected = backbone(torch.cat([images[left], images[right]], 1)).detach()
+    torch.testing.assert_close(shared, expected, rtol=1e-5, atol=1e-5)
+    assert not shared.requires_grad
+
+
+def test_pair_features_of_bytes(tenth):
+    backbone = create_backbone("report", in_channels=2, pixel_max=255).eval()
+    roughen(backbone)
+    images = tenth.train.images[:5].unsqueeze(1) / 255
+    left, right = torch.tensor([0, 1, 4]), torch.tensor([3, 1, 2])
+    expected = backbone(torch.cat([images[left], images[right]], 1)).detach()
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(backbone.pair_features(images, left, right), expected, rtol=1e-5, atol=1e-5 * scale)
+
+
+def test_pair_features_change_nothing(pairs):
+    backbone = create_backbone("report", in_channels=2).eval()
+    roughen(backbone)
+    before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
+    backbone.pair_features(pairs[:, :1], torch.tensor([0]), torch.tensor([1]))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("size", [(28, 28), (20, 31), (4, 4)])
+def test_image_sizes(size):
+    backbone = create_backbone("report", in_channels=1, image_size=size)
+    assert backbone(torch.rand(2, 1, *size)).shape == (2, backbone.feature_dim)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": 0}, r"blocks must lie in 1\.\.4, got 0"),
+        ({"blocks": 5}, r"blocks must lie in 1\.\.4, got 5"),
+        ({"enlarge": 0}, r"enlarge must lie in 1\.\.8, got 0"),
+        ({"pixel_max": 0}, "pixel_max must be > 0, got 0"),
+        ({"pixel_max": float("nan")}, "pixel_max must be > 0, got nan"),
+        ({"block": 2}, r"backbone 'report' has no option 'block'; did you mean 'blocks'\?"),
+        ({"image_size": (3, 28), "blocks": 4}, "images of 3 x 28 are too small for 4 blocks"),
+    ],
+)
+def test_bad_option(options, message):
+    with pytest.raises(UsageError, match=message):
+        create_backbone("report", in_channels=2, **options)
+
+
+def test_unknown_backbone():
+    with pytest.raises(UsageError, match=r"unknown backbone 'reprot'; did you mean 'report'"):
+        create_backbone("reprot")
