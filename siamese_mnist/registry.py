@@ -46,6 +46,7 @@ class Registry(Generic[T]):
     def __init__(self, kind: str, group: str) -> None:
         self.kind = kind
         self.group = group
+        self._plural = group.rpartition(".")[2]
         self.broken: dict[str, str] = {}
         self._parts: dict[str, Part[T]] = {}
         self._plugins_loaded = False
@@ -108,7 +109,7 @@ class Registry(Generic[T]):
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
             broken = f" Not loaded: {'; '.join(f'{k} ({v})' for k, v in self.broken.items())}." if self.broken else ""
             raise UnknownPartError(
-                f"unknown {self.kind} {name!r}{hint} Known {self.kind}s: {', '.join(self._parts)}.{broken}"
+                f"unknown {self.kind} {name!r}{hint} Known {self._plural}: {', '.join(self._parts)}.{broken}"
             )
         return self._parts[name]
 

@@ -102,7 +102,7 @@ def run(
         "pair_seed": pair_seed,
         "curve": curve,
     }
-    base = {"recipe": recipe, "seed": seed, "dataset": dataset}
+    base: dict[str, Any] = {"recipe": recipe, "seed": seed, "dataset": dataset}
     parts = Settings.resolve(variant, **base, **changes).parts
     for role, registry, texts in (
         ("backbone", BACKBONES, backbone_arg),
