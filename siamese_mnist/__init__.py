@@ -9,6 +9,7 @@ from siamese_mnist.losses import LOSSES, MINERS
 from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.recipes import RECIPES, VARIANTS
 from siamese_mnist.runs import RunResult
+from siamese_mnist.verifier import Verifier, load
 
 __all__ = [
     "BACKBONES",
@@ -22,8 +23,10 @@ __all__ = [
     "Pairs",
     "RunResult",
     "UsageError",
+    "Verifier",
     "create_backbone",
     "draw_pairs",
+    "load",
     "load_dataset",
     "pairs_digest",
     "run",

@@ -136,6 +136,12 @@ class Siamese(nn.Module):
             return loss, self.head.score(left, right)
 
     @torch.no_grad()
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of every embedding (A, E) against every embedding (B, E): (A, B)."""
+        rows = left.repeat_interleave(len(right), 0)
+        return self.head.score(rows, right.repeat(len(left), 1)).view(len(left), len(right))
+
+    @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings (N, E) of images (N, 1, H, W), in evaluation mode."""
         return torch.cat([self.head.embed(self.backbone(chunk)) for chunk in images.split(_CHUNK)])

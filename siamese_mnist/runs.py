@@ -123,6 +123,22 @@ def read_run(run_dir: str | Path) -> RunResult:
         raise RunError(f"{path} cannot be read ({error}); train the run again") from error
 
 
+def read_weights(run_dir: str | Path) -> dict[str, Tensor]:
+    """Reads a run's tensors by name; nothing is unpickled.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(run_dir) / "model.safetensors"
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read ({error}); train the run again") from error
+
+
 def list_runs(runs_dir: str | Path) -> list[RunResult]:
     """All complete, readable runs below `runs_dir`, oldest first."""
     return list(_readable(Path(runs_dir)))
