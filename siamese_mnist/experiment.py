@@ -116,7 +116,8 @@ def run_settings(
         }
 
     fitting = Pairs(*(column[:CALIBRATION_PAIRS] for column in train_set))
-    decision = fit_decision(_scores(model, training, fitting), fitting.same.numpy(), threshold=model.threshold)
+    shown = _distorted(training, protocol, generator)
+    decision = fit_decision(_scores(model, shown, fitting), fitting.same.numpy(), threshold=model.threshold)
     collapsed = _collapse(model, training)
     clock = time.perf_counter()
     scores = _scores(model, test, test_set)
@@ -155,6 +156,13 @@ def run_settings(
         result=result,
         config={**settings.as_dict(), "image_size": list(dataset.image_size), "classes": list(dataset.classes)},
         history=_history(first, second),
+        scores={
+            "left": test_set.left.numpy(),
+            "right": test_set.right.numpy(),
+            "same": test_set.same.numpy(),
+            "score": scores,
+            "swapped_score": swapped,
+        },
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
 
@@ -220,6 +228,12 @@ def _supervision(model: Model, settings: Settings) -> Supervision:
 
 def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> np.ndarray:
     return model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
+
+
+def _distorted(data: LabeledImages, protocol: TrainingProtocol, generator: torch.Generator) -> LabeledImages:
+    """Training images as the training saw them: on plain ones, a model trained on distorted ones looks too sure."""
+    images = protocol.augmentation(to_unit(data.images), generator)
+    return LabeledImages(images.squeeze(1).mul(255).round().byte(), data.labels)
 
 
 def _collapse(model: Model, data: LabeledImages) -> str | None:

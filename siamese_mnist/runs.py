@@ -5,10 +5,13 @@ import json
 import os
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
@@ -47,6 +50,7 @@ def write_run(
     config: Mapping[str, Any],
     history: Iterable[Sequence[Any]],
     weights: Mapping[str, Tensor],
+    scores: Mapping[str, NDArray[Any]],
 ) -> RunResult:
     """Writes a run into a temporary folder beside its place, then renames it; earlier runs are never touched.
 
@@ -57,6 +61,7 @@ def write_run(
         config: settings.
         history: rows of `history.csv`, the header first.
         weights: tensors by name.
+        scores: columns of `test_scores.npz`: left, right, same, score and swapped_score of every test pair.
 
     Raises:
         RunError: if the folder cannot be written; nothing is left behind then.
@@ -70,6 +75,7 @@ def write_run(
         temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=runs_dir))
         temporary.chmod(0o755)
         save_file({key: value.contiguous() for key, value in weights.items()}, temporary / "model.safetensors")
+        np.savez_compressed(temporary / "test_scores.npz", **scores)
         _write_json(temporary / "config.json", config)
         with (temporary / "history.csv").open("w", newline="") as file:
             csv.writer(file).writerows(history)
@@ -136,6 +142,20 @@ def read_weights(run_dir: str | Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
+        raise RunError(f"{path} cannot be read ({error}); train the run again") from error
+
+
+def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
+    """Reads the run's test pairs: left, right (P,) int64, same (P,) bool, score, swapped_score (P,) float32.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    path = Path(run_dir) / "test_scores.npz"
+    try:
+        with np.load(path, allow_pickle=False) as columns:
+            return {name: columns[name] for name in ("left", "right", "same", "score", "swapped_score")}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} cannot be read ({error}); train the run again") from error
 
 

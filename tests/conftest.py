@@ -1,18 +1,27 @@
 """Fixtures that several test modules share: a small data set and one small run of each design."""
 
 import os
+from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
+from siamese_mnist.models import build_model
+from siamese_mnist.recipes import Recipe, TrainingProtocol
+from siamese_mnist.runs import list_runs
 
-SMALL = "mnist-small"
-SHORT = {"dataset": SMALL, "train_pairs": 2000, "test_pairs": 600, "pretrain_epochs": 2, "epochs": 2}
-"""Settings under which a run takes about a second."""
+SMALL, SHORT = "mnist-small", "short"
+
+sm.RECIPES.add(
+    SHORT,
+    Recipe(protocol=TrainingProtocol(train_pairs=2000, test_pairs=600), parts=sm.RECIPES["report"].parts),
+    summary="The report's phases on few pairs; about a second on the small data set.",
+)
 
 
 @sm.DATASETS.register(SMALL)
@@ -34,23 +43,37 @@ def small():
 
 @pytest.fixture(scope="session")
 def short():
-    return dict(SHORT)
+    """Settings under which a run takes about a second."""
+    return {"dataset": SMALL, "recipe": SHORT}
 
 
 @pytest.fixture(scope="session")
-def runs_dir(tmp_path_factory):
-    """Folder of the session's runs; tests read it and add runs of other settings only."""
-    return tmp_path_factory.mktemp("runs")
+def runs_dir(tmp_path_factory, short):
+    """A folder with one run of each design; tests only read it."""
+    folder = tmp_path_factory.mktemp("runs")
+    for variant in ("baseline", "siamese"):
+        sm.run(variant, runs_dir=folder, **short)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def baseline_run(runs_dir):
-    return sm.run("baseline", runs_dir=runs_dir, **SHORT)
+def finished(runs_dir):
+    """Results of the two runs by variant."""
+    return {run.variant: run for run in list_runs(runs_dir)}
 
 
 @pytest.fixture(scope="session")
-def siamese_run(runs_dir):
-    return sm.run("siamese", runs_dir=runs_dir, **SHORT)
+def trained(finished):
+    """Models of the two runs by variant, in evaluation mode."""
+    return {variant: rebuild(run) for variant, run in finished.items()}
+
+
+def rebuild(run):
+    """The model that a run's settings and weights describe."""
+    parts = run.config.parts
+    model = build_model(design=run.config.design, **parts, image_size=(28, 28), classes=10)
+    model.load_state_dict(load_file(Path(run.run_dir) / "model.safetensors"))
+    return model.eval()
 
 
 @pytest.fixture

@@ -39,7 +39,11 @@ def listed(pairs, mirrored=True):
 def largest_count(labels, fraction, self_pairs, mirrored):
     """Largest request that can be met, by trying all."""
     genuine, impostor = map(len, all_pairs(labels, self_pairs, mirrored))
-    feasible = [n for n in range(genuine + impostor + 1) if round(n * fraction) <= genuine and n - round(n * fraction) <= impostor]
+    feasible = [
+        n
+        for n in range(genuine + impostor + 1)
+        if round(n * fraction) <= genuine and n - round(n * fraction) <= impostor
+    ]
     return feasible[-1]
 
 

@@ -3,9 +3,9 @@
 import pytest
 
 import siamese_mnist as sm
-from siamese_mnist.registry import Part, Registry, UnknownPartError, options_of
+from siamese_mnist.registry import Part, Registry, UnknownPartError, options_of, parse_options
 
-GROUP = "siamese_mnist_tests.parts"
+GROUP = "siamese_mnist_tests.heads"
 
 
 @pytest.fixture
@@ -112,6 +112,49 @@ def test_options_of():
     assert options_of(make_contrastive) == {"margin": 1.0, "normalize": True}
     assert options_of(make_triplet) == {}
     assert options_of(Configured()) == {"alpha": 2}
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "expected"),
+    [
+        (True, "false", False),
+        (False, "Yes", True),
+        (2, "3", 3),
+        (2, "0.5", 0.5),
+        (0.5, "-1e-3", -1e-3),
+        ("max", "mean=2", "mean=2"),
+        (None, "7", 7),
+        (None, "none", None),
+        (None, "mean", "mean"),
+    ],
+)
+def test_option_texts_take_the_type_of_the_default(default, text, expected):
+    parsed = parse_options([f"option={text}"], {"option": default})
+    assert parsed == {"option": expected}
+    assert type(parsed["option"]) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("default", "text", "message"),
+    [
+        (True, "option=2", "option option must be true or false, got '2'"),
+        (2, "option=two", "option option must be a finite number, got 'two'"),
+        (0.5, "option=inf", "option option must be a finite number, got 'inf'"),
+        (0.5, "option=nan", "option option must be a finite number, got 'nan'"),
+        (2, "option", "options are written name=value, got 'option'"),
+        (2, "=3", "options are written name=value, got '=3'"),
+    ],
+)
+def test_option_text_of_the_wrong_type(default, text, message):
+    with pytest.raises(sm.UsageError) as caught:
+        parse_options([text], {"option": default})
+    assert str(caught.value) == message
+
+
+def test_misspelt_option_text_reaches_the_registry(registry):
+    options = parse_options(["margn=1"], options_of(make_contrastive))
+    with pytest.raises(sm.UsageError, match="did you mean 'margin'"):
+        registry.make("contrastive", options, feature_dim=3, required=1)
 
 
 def install(folder, name, modules, entries):

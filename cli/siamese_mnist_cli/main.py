@@ -22,6 +22,11 @@ app.command(name="compare")(compare.compare)
 app.command(name="list")(listing.list_parts)
 
 
+# Waiting OpenMP threads spin for long by default; where other programs want the cores too, that costs several times the
+# time. This has to be set before PyTorch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command; a user's mistake ends in one line on stderr and exit status 2."""
     try:

@@ -1,8 +1,10 @@
 """Classify, then compare: the probability that two independent readings name the same class."""
 
+import math
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.heads.base import HEADS, SiameseHead, dense
@@ -21,37 +23,69 @@ class AgreementHead(SiameseHead):
         classes: K, number of classes.
         loss: metric loss on the projection, added to the cross-entropy.
         embedding_dim: E, length of the projection that the classifier reads.
+        members: networks of an ensemble whose features are concatenated; each gets a projection and a classifier of
+            its own, and their logits are averaged.
 
     Raises:
-        UsageError: if `embedding_dim` is out of range, or `loss` cannot train on labels.
+        UsageError: if an option is out of range, or the features cannot be split into `members`.
     """
 
     losses = True
     loss_optional = True
     supervisions: tuple[Supervision, ...] = ("labels",)
+    threshold = 0.0
 
-    def __init__(self, feature_dim: int, classes: int, loss: MetricLoss | None, *, embedding_dim: int = 64) -> None:
+    def __init__(
+        self, feature_dim: int, classes: int, loss: MetricLoss | None, *, embedding_dim: int = 64, members: int = 1
+    ) -> None:
         super().__init__()
         if embedding_dim < 1:
             raise UsageError(f"embedding_dim must be >= 1, got {embedding_dim}")
+        if members < 1 or feature_dim % members:
+            raise UsageError(f"members must divide the {feature_dim} features of the backbone, got {members}")
         self.loss = loss
-        self.project = dense(feature_dim, embedding_dim)
-        self.classify = dense(embedding_dim, classes)
+        self.members = members
+        self.classes = classes
+        self.project = nn.ModuleList(dense(feature_dim // members, embedding_dim) for _ in range(members))
+        self.classify = nn.ModuleList(dense(embedding_dim, classes) for _ in range(members))
 
     def embed(self, features: Tensor) -> Tensor:
-        """Maps features of images (N, D) to projections (N, E)."""
-        embeddings: Tensor = self.project(features)
-        return embeddings
+        """Maps features of images (N, D) to the members' projections (N, members * E)."""
+        parts = zip(self.project, features.chunk(self.members, 1), strict=True)
+        return torch.cat([project(part) for project, part in parts], 1)
 
     def score(self, left: Tensor, right: Tensor) -> Tensor:
-        """Log-odds that two projections (P, E), (P, E) are of one class, readings taken as independent: (P,)."""
-        left, right = (F.log_softmax(self.classify(side), 1) for side in (left, right))
-        agree = (left + right).logsumexp(1)
-        # log(1 - e^x), stable for x near 0 and for very negative x
-        differ = torch.log(-torch.expm1(agree.clamp(max=-1e-7)))
-        return agree - differ
+        """Log-odds of "same" for pairs of which half are genuine, readings taken as independent.
+
+        Two readings of K equally likely classes agree by chance in one pair of K; where every second pair is genuine,
+        the odds are K - 1 times as high.
+
+        Args:
+            left: (P, members * E) projections.
+            right: (P, members * E) projections.
+
+        Returns:
+            (P,).
+        """
+        log_left, log_right = (torch.stack(self._logits(side)).mean(0).log_softmax(1) for side in (left, right))
+        agree = (log_left + log_right).logsumexp(1).clamp(max=-1e-7)
+        return agree - torch.log(-torch.expm1(agree)) + math.log(self.classes - 1)
 
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of the classes, plus the metric loss if there is one; (N, E) and (N,) to a scalar."""
-        value = F.cross_entropy(self.classify(embeddings), labels)
-        return value if self.loss is None else value + self.loss.of_labels(embeddings, labels)
+        """Cross-entropy of the classes, plus the metric loss if there is one, averaged over the members.
+
+        Args:
+            embeddings: (N, members * E) projections.
+            labels: (N,) int64.
+
+        Returns:
+            Scalar.
+        """
+        losses = [F.cross_entropy(logits, labels) for logits in self._logits(embeddings)]
+        if self.loss is not None:
+            losses += [self.loss.of_labels(part, labels) for part in embeddings.chunk(self.members, 1)]
+        return torch.stack(losses).sum() / self.members
+
+    def _logits(self, embeddings: Tensor) -> list[Tensor]:
+        parts = zip(self.classify, embeddings.chunk(self.members, 1), strict=True)
+        return [classify(part) for classify, part in parts]

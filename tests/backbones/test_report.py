@@ -1,16 +1,17 @@
 """The report's CNN against the same network built in Keras, layer by layer and through training."""
 
+import copy
 import math
-from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from keras import layers
 from scipy import stats
 
-from siamese_mnist import HEADS, UsageError, create_backbone
+from siamese_mnist import HEADS, LabeledImages, UsageError, create_backbone
 from siamese_mnist.experiment import count_parameters
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.models import Stacked
@@ -144,55 +145,78 @@ def test_bytes_as_pixels(pairs):
     torch.testing.assert_close(ours(pairs).detach(), expected, rtol=1e-5, atol=1e-6 * scale)
 
 
-BATCH = 16
+@pytest.fixture(scope="module")
+def batch(tenth):
+    """Sixteen images, as all of a training set.
+
+    Without noise, pooling has to choose among the equal values of a blank ground, and Keras chooses differently.
+    """
+    noise = torch.randint(100, (16, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    return LabeledImages(tenth.train.images[:16] // 2 + noise, tenth.train.labels[:16])
 
 
-def ours_from_keras(theirs):
-    """A model and class head with the weights of a Keras classifier."""
+def in_both(batch):
+    """A Keras classifier, a model and class head with its weights, and the batch as Keras's input."""
+    keras.utils.set_random_seed(0)
+    theirs = keras_classifier()
     model = Stacked(create_backbone("report", in_channels=2), HEADS.make("classifier", {}, feature_dim=1536))
     head = pretraining_head(1536, 10)
     with torch.no_grad():
         for tensor, value in zip(tensors(model.backbone, *dense_layers(head)), from_keras(theirs), strict=True):
             tensor.copy_(value)
-    return model, head
+    return theirs, model, head, (batch.images / 255).unsqueeze(-1).expand(-1, -1, -1, 2)
 
 
-def train_both(tenth, updates):
-    """Phase 1 on one batch of images, and as many updates in Keras: our model and head, Keras's, and both losses."""
-    keras.utils.set_random_seed(0)
-    theirs = keras_classifier()
-    model, head = ours_from_keras(theirs)
-    data = type(tenth.train)(*(column[:BATCH] for column in tenth.train))
-    protocol = TrainingProtocol(pretrain_epochs=updates, pretrain_batch_size=BATCH)
+def phase_1(model, head, batch, updates):
+    protocol = TrainingProtocol(pretrain_epochs=updates, pretrain_batch_size=len(batch.labels))
     generator = torch.Generator().manual_seed(0)
-    curve = pretrain(model, head, data, protocol, generator=generator, progress=lambda *_: None)
-    x = (data.images / 255).unsqueeze(-1).expand(-1, -1, -1, 2)
+    return pretrain(model, head, batch, protocol, generator=generator, progress=lambda *_: None)
+
+
+def gradients(model, head, batch):
+    """The loss's gradient by every one of `tensors`, None for statistics; the model stays as it is."""
+    model, head = copy.deepcopy((model, head))
+    x = (batch.images / 255).unsqueeze(1).expand(-1, 2, -1, -1)
+    F.cross_entropy(head(model.backbone.train()(x)), batch.labels).backward()
+    return [tensor.grad for tensor in tensors(model.backbone, *dense_layers(head))]
+
+
+def test_one_update_as_in_keras(batch):
+    """Gradients, Adam's step and batch-norm statistics; gradients near zero are rounding noise and left out."""
+    theirs, model, head, x = in_both(batch)
+    slopes = gradients(model, head, batch)
+    curve = phase_1(model, head, batch, updates=1)
+    assert curve.loss.tolist() == pytest.approx([float(theirs.train_on_batch(x, batch.labels))], abs=1e-5)
+    ours = list(tensors(model.backbone, *dense_layers(head)))
+    assert len(ours) == 40
+    for tensor, slope, expected in zip(ours, slopes, from_keras(theirs), strict=True):
+        sound = torch.ones_like(tensor, dtype=torch.bool) if slope is None else slope.abs() > 1e-4
+        torch.testing.assert_close(tensor.detach()[sound].double(), expected[sound], rtol=0, atol=5e-5)
+
+
+def test_epsilon_of_adam(batch):
+    """Adam's first step is lr g / (|g| + epsilon), with Keras's epsilon 1e-7."""
+    _, model, head, _ = in_both(batch)
+    slope = gradients(model, head, batch)[36]
+    before = head[0].weight.detach().clone()
+    phase_1(model, head, batch, updates=1)
+    step = before - head[0].weight.detach()
+    torch.testing.assert_close(step, 1e-3 * slope / (slope.abs() + 1e-7), rtol=0, atol=5e-5)
+    assert ((slope != 0) & (slope.abs() < 1e-6)).any(), "some gradient has to be small enough to tell"
+
+
+def test_several_updates_as_in_keras(batch):
+    theirs, model, head, x = in_both(batch)
+    curve = phase_1(model, head, batch, updates=4)
     losses = []
-    for _ in range(updates):
+    for _ in range(4):
+        losses.append(float(theirs.train_on_batch(x, batch.labels)))
         theirs.reset_metrics()
-        losses.append(float(theirs.train_on_batch(x, data.labels)))
-    return SimpleNamespace(model=model, head=head, theirs=theirs, curve=curve, losses=losses, x=x)
-
-
-def test_one_update(tenth):
-    """Gradients, Adam's step with its epsilon, and batch-norm statistics."""
-    both = train_both(tenth, updates=1)
-    ours = list(tensors(both.model.backbone, *dense_layers(both.head)))
-    for number, (tensor, expected) in enumerate(zip(ours, from_keras(both.theirs), strict=True)):
-        for t in (1e-7,1e-6,1e-5,1e-4,1e-3):
-            if tensor.grad is None: continue
-            m = tensor.grad.abs()>t
-            print(number, tuple(tensor.shape), t, int(m.sum()), float((tensor.detach()-expected).abs()[m].max()) if m.any() else 0)
-
-
-def test_many_updates(tenth):
-    both = train_both(tenth, updates=4)
-    assert both.curve.loss.tolist() == pytest.approx(both.losses, rel=1e-2, abs=1e-4)
-    assert both.losses[-1] < 0.7 * both.losses[0]
-    ours = list(tensors(both.model.backbone))
-    expected = list(from_keras(both.theirs))
+    assert curve.loss.tolist() == pytest.approx(losses, rel=5e-3)
+    assert losses[-1] < 0.7 * losses[0]
+    ours, expected = list(tensors(model.backbone)), list(from_keras(theirs))
     for number in (*range(4, 36, 6), *range(5, 36, 6)):
-        torch.testing.assert_close(ours[number].double(), expected[number], rtol=1e-2, atol=1e-3)
+        torch.testing.assert_close(ours[number].double(), expected[number], rtol=1e-3, atol=2e-4)
 
 
 def test_initial_values():

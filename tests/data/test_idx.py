@@ -62,7 +62,9 @@ def test_layouts(tmp_path, tenth, contents, layout, compressed):
     check_against(load_dataset("mnist", tmp_path), tenth)
 
 
-@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")])
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+)
 def test_reads_what_torchvision_keeps(tmp_path, contents, name, folder):
     write(tmp_path / folder / "raw", MNIST_STEMS, contents)
     loaded = load_dataset(name, tmp_path)
@@ -155,7 +157,9 @@ def test_damaged(tmp_path, contents, damage, message, compressed):
         load_dataset("mnist", tmp_path)
 
 
-@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:40] + b"?" * 20 + raw[60:], lambda raw: b"no"])
+@pytest.mark.parametrize(
+    "damage", [lambda raw: raw[:-9], lambda raw: raw[:40] + b"?" * 20 + raw[60:], lambda _: b"no"]
+)
 def test_damaged_gzip(tmp_path, contents, damage):
     write(tmp_path, MNIST_STEMS, contents, compressed=True)
     path = tmp_path / f"{MNIST_STEMS[2]}.gz"
