@@ -75,7 +75,8 @@ def write_run(
         temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=runs_dir))
         temporary.chmod(0o755)
         save_file({key: value.contiguous() for key, value in weights.items()}, temporary / "model.safetensors")
-        np.savez_compressed(temporary / "test_scores.npz", **scores)
+        (temporary / "model.safetensors").chmod(0o644)  # safetensors makes it private
+        np.savez_compressed(temporary / "test_scores.npz", allow_pickle=False, **scores)
         _write_json(temporary / "config.json", config)
         with (temporary / "history.csv").open("w", newline="") as file:
             csv.writer(file).writerows(history)

@@ -1,0 +1,106 @@
+"""Runs to rows."""
+
+import json
+
+import pytest
+
+from siamese_mnist import comparison
+from siamese_mnist.comparison import compare, ensure_runs
+from siamese_mnist.recipes import Settings
+from siamese_mnist.runs import RunResult
+
+
+def changed(run, seed, accuracy, recall, seconds):
+    """A run's result with other figures."""
+    values = json.loads(json.dumps(run))
+    values["seed"] = seed
+    values["run_dir"] = f"runs/{seed}"
+    values["test"]["accuracy"] = accuracy
+    values["test"]["same"]["recall"] = recall
+    values["phase1"]["train_seconds"] = seconds
+    values["phase2"]["train_seconds"] = 2 * seconds
+    return RunResult(values)
+
+
+def test_published_row_comes_first(finished):
+    rows = compare([finished["siamese"], finished["baseline"]])
+    assert [row["published"] for row in rows] == [True, False, False]
+    assert [row["variant"] for row in rows[1:]] == ["siamese", "baseline"]
+    published = rows[0]
+    assert published["accuracy"] == 0.89
+    assert published["same"]["recall"] == 0.91
+    assert published["same"]["f1"] == published["different"]["f1"] == 0.89
+    assert published["parameters"] == 404_988
+    assert published["roc_auc"] is None
+
+
+def test_a_row_holds_the_runs_figures(finished):
+    run = finished["baseline"]
+    row = compare([run])[1]
+    assert row["accuracy"] == run.test.accuracy
+    assert row["same"] == run.test.same
+    assert row["different"] == run.test.different
+    assert row["roc_auc"] == run.test.roc_auc
+    assert row["equal_error_rate"] == run.test.equal_error_rate
+    assert row["swap_agreement"] == run.test.swap_agreement
+    assert row["parameters"] == 404_988
+    assert row["seeds"] == [0]
+    assert row["run_dirs"] == [run.run_dir]
+
+
+def test_rows_average_over_seeds(finished):
+    run = finished["siamese"]
+    rows = compare(
+        [
+            changed(run, 0, accuracy=0.5, recall=0.4, seconds=1.0),
+            finished["baseline"],
+            changed(run, 1, accuracy=0.8, recall=0.6, seconds=2.0),
+            changed(run, 2, accuracy=0.9, recall=0.8, seconds=6.0),
+        ]
+    )
+    assert [row["variant"] for row in rows[1:]] == ["siamese", "baseline"]
+    row = rows[1]
+    assert row["seeds"] == [0, 1, 2]
+    assert row["run_dirs"] == ["runs/0", "runs/1", "runs/2"]
+    assert row["accuracy"] == pytest.approx(2.2 / 3)
+    assert row["same"]["recall"] == pytest.approx(0.6)
+    assert row["same"]["precision"] == pytest.approx(run.test.same.precision)
+    assert row["train_seconds"] == pytest.approx(9.0)
+
+
+def test_rows_have_one_form(finished):
+    """The published row and every other have the same fields, so that one table takes both."""
+    published, *others = compare(list(finished.values()))
+    for row in others:
+        assert published.keys() <= row.keys()
+        assert published["same"].keys() == row["same"].keys()
+    json.dumps(others)
+
+
+def test_comparing_nothing():
+    assert [row["published"] for row in compare([])] == [True]
+
+
+def test_nothing_is_trained_twice(runs_dir, finished, short, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(comparison, "run_settings", refuse)
+    wanted = [Settings.resolve(variant, **short) for variant in ("siamese", "baseline")]
+    runs = list(ensure_runs(wanted, runs_dir=runs_dir, progress=refuse))
+    assert [run.run_dir for run in runs] == [finished[run.variant].run_dir for run in runs]
+    assert [run.variant for run in runs] == ["siamese", "baseline"]
+
+
+def test_what_is_missing_is_trained(runs_dir, short, monkeypatch):
+    trained = []
+
+    def train(settings, *, progress, **places):
+        trained.append((settings, places, progress))
+        return "new"
+
+    monkeypatch.setattr(comparison, "run_settings", train)
+    wanted = [Settings.resolve("siamese", seed=seed, **short) for seed in (0, 1)]
+    runs = list(ensure_runs(wanted, runs_dir=runs_dir, data_dir="data", download=True, progress=lambda each: each.seed))
+    assert runs[1] == "new"
+    assert trained == [(wanted[1], {"runs_dir": runs_dir, "data_dir": "data", "download": True}, 1)]
