@@ -47,6 +47,7 @@ class TrainingProtocol:
         backbone_learning_rate: Adam's step size of the backbone in phase 2; 0 freezes it.
         backbone_every: updates of the head per update of the backbone, whose gradients add up meanwhile.
         schedule: course of the step sizes in phase 2, see `SCHEDULES`.
+        adam_beta2: decay of Adam's second moment in phase 2, in (0, 1); short trainings want less than the usual 0.999.
         weight_decay: decoupled weight decay (AdamW) in phase 2.
         precision: arithmetic of the backbone's training, "float32" or "bfloat16".
         augmentation: strengths of random distortions in phase 2, see `Augmentation`; they need a trained backbone.
@@ -69,6 +70,7 @@ class TrainingProtocol:
     backbone_learning_rate: float = 0.0
     backbone_every: int = 1
     schedule: str = "constant"
+    adam_beta2: float = 0.999
     weight_decay: float = 0.0
     precision: Literal["float32", "bfloat16"] = "float32"
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -87,6 +89,8 @@ class TrainingProtocol:
         for name in ("backbone_learning_rate", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if not 0 < self.adam_beta2 < 1:
+            raise UsageError(f"adam_beta2 must lie between 0 and 1, got {self.adam_beta2}")
         if not 0 <= self.augmentation_fade <= 1:
             raise UsageError(f"augmentation_fade must lie in [0, 1], got {self.augmentation_fade}")
         for name, known in (
@@ -313,4 +317,68 @@ RECIPES.add(
     "report",
     Recipe(protocol=TrainingProtocol(), parts=Parts(backbone="report", head="distance", loss="contrastive")),
     summary="The report's two phases: 2 epochs of ten classes, 2 epochs of 100,000 pairs on the frozen backbone.",
+)
+_FROM_SCRATCH = TrainingProtocol(
+    pretrain_epochs=0,
+    epochs=1,
+    supervision="labels",
+    schedule="triangle",
+    precision="bfloat16",
+    adam_beta2=0.99,
+    weight_decay=0.01,
+    learning_rate=6e-3,
+    backbone_learning_rate=6e-3,
+    curve=False,
+)
+RECIPES.add(
+    "short",
+    Recipe(
+        protocol=dataclasses.replace(
+            _FROM_SCRATCH,
+            train_pairs=24_000,
+            learning_rate=3e-3,
+            backbone_learning_rate=3e-3,
+            augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
+            augmentation_fade=0.3,
+        ),
+        parts=Parts(backbone="convnet", head="distance", head_options={"hidden_dim": 0}, loss="supcon"),
+        designs=("siamese",),
+    ),
+    summary="Metric losses side by side: a small trunk from scratch, one projection, 48,000 images.",
+)
+RECIPES.add(
+    "fast",
+    Recipe(
+        protocol=dataclasses.replace(
+            _FROM_SCRATCH,
+            train_pairs=21_000,
+            augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
+            augmentation_fade=0.3,
+        ),
+        parts=Parts(backbone="convnet", head="agreement", loss="supcon"),
+        designs=("siamese",),
+    ),
+    summary="The least time to 0.99: seven passes over the images with light distortions.",
+)
+RECIPES.add(
+    "strong",
+    Recipe(
+        protocol=dataclasses.replace(
+            _FROM_SCRATCH,
+            train_pairs=72_000,
+            learning_rate=3e-3,
+            backbone_learning_rate=3e-3,
+            augmentation=Augmentation(rotate=12, scale=0.15, shear=0.15, shift=2, elastic=0.7, stroke=0.6),
+            augmentation_fade=0.2,
+        ),
+        parts=Parts(
+            backbone="convnet",
+            backbone_options={"members": 8, "shifts": True},
+            head="agreement",
+            head_options={"members": 8},
+            loss="supcon",
+        ),
+        designs=("siamese",),
+    ),
+    summary="The highest accuracy: eight small networks, strong distortions, 24 passes, shifted views.",
 )

@@ -200,7 +200,13 @@ class _HeldOut:
 
 
 def _adam(module: nn.Module, protocol: TrainingProtocol) -> torch.optim.AdamW:
-    return torch.optim.AdamW(module.parameters(), eps=_ADAM_EPSILON, weight_decay=protocol.weight_decay, fused=True)
+    return torch.optim.AdamW(
+        module.parameters(),
+        betas=(0.9, protocol.adam_beta2),
+        eps=_ADAM_EPSILON,
+        weight_decay=protocol.weight_decay,
+        fused=True,
+    )
 
 
 def _stacked(values: list[Tensor]) -> Tensor:

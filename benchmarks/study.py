@@ -1,0 +1,96 @@
+"""What the studies in this folder share: runs in parallel processes, found again when they exist, and tables."""
+
+import argparse
+import math
+import os
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from joblib import Parallel, delayed
+from scipy.stats import t as student
+
+from siamese_mnist.experiment import find_run, run_settings
+from siamese_mnist.recipes import Settings
+from siamese_mnist.runs import RunResult
+
+
+def arguments(description: str, *, seeds: int) -> argparse.Namespace:
+    """Parses the options of a study: --seeds, --jobs, --runs-dir, --data-dir and --output."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--seeds", type=int, default=seeds, help="seeds of every setting: 0, 1, ...")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes side by side, one thread each")
+    parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
+    parser.add_argument("--data-dir", type=Path, help="folder with all of MNIST, where a study can use it")
+    parser.add_argument("--output", type=Path, help="Markdown file to write; printed otherwise")
+    return parser.parse_args()
+
+
+def run_all(
+    settings: Sequence[Settings], *, runs_dir: Path, jobs: int, data_dir: Path | None = None
+) -> list[RunResult]:
+    """One run for each of `settings`, in order; those that exist already are not trained again."""
+    tasks = (delayed(_ensure)(each, runs_dir, data_dir) for each in settings)
+    results = Parallel(n_jobs=jobs, return_as="generator")(tasks)
+    done = []
+    for settings_, result in zip(settings, results, strict=True):
+        done.append(result)
+        print(
+            f"{len(done)}/{len(settings)} {settings_.variant} {result.test.accuracy:.4f} {result.run_dir}",
+            file=sys.stderr,
+        )
+    return done
+
+
+def _ensure(settings: Settings, runs_dir: Path, data_dir: Path | None) -> RunResult:
+    import torch
+
+    torch.set_num_threads(1)
+    return find_run(settings, runs_dir) or run_settings(settings, runs_dir=runs_dir, data_dir=data_dir)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean over seeds and its 95 % t interval."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, math.nan, math.nan
+    half = float(student.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return mean, mean - half, mean + half
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def made_by(command: str) -> str:
+    """The line that says which command made a page, where and when."""
+    return f"Made by `{command}` on {_processor()}, {os.cpu_count()} cores, {date.today():%d %B %Y}."
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def publish(text: str, output: Path | None) -> None:
+    """Prints a page, or writes it to `output` by way of a temporary file."""
+    if output is None:
+        print(text)
+        return
+    temporary = output.with_suffix(".part")
+    temporary.write_text(text)
+    temporary.rename(output)
+
+
+def by_group(results: Sequence[RunResult], size: int, pick: Callable[[RunResult], Any]) -> list[list[Any]]:
+    """Values of consecutive groups of `size` results."""
+    return [[pick(each) for each in results[start : start + size]] for start in range(0, len(results), size)]
