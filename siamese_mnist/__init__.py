@@ -5,7 +5,7 @@ from siamese_mnist.data import DATASETS, LabeledImages, load_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.experiment import run
 from siamese_mnist.heads import HEADS
-from siamese_mnist.losses import LOSSES, MINERS
+from siamese_mnist.losses import LOSSES, MINERS, create_loss
 from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.recipes import RECIPES, VARIANTS
 from siamese_mnist.runs import RunResult
@@ -25,6 +25,7 @@ __all__ = [
     "UsageError",
     "Verifier",
     "create_backbone",
+    "create_loss",
     "draw_pairs",
     "load",
     "load_dataset",

@@ -18,6 +18,7 @@ from siamese_mnist.pairs import Pairs
 from siamese_mnist.registry import options_of
 
 _CHUNK = 512
+_TILE = 128
 _BANK_BYTES = 1 << 30
 
 
@@ -51,7 +52,7 @@ class Stacked(nn.Module):
         """Features (P, D) of images (P, 1, H, W) and (P, 1, H, W)."""
         return cast(Tensor, self.backbone(torch.cat([left, right], 1)))
 
-    def pairs_per_bank(self, pairs: Pairs) -> int:  # noqa: ARG002
+    def pairs_per_bank(self, pairs: Pairs) -> int:
         """Largest number of pairs whose features are kept in memory at a time."""
         return max(1, _BANK_BYTES // (4 * self.feature_dim))
 
@@ -64,11 +65,11 @@ class Stacked(nn.Module):
         chunks = zip(pairs.left.split(_CHUNK), pairs.right.split(_CHUNK), strict=True)
         return torch.cat([self.pair_features(images[left], images[right]) for left, right in chunks])
 
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:  # noqa: ARG002
+    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
         """Features of some pairs out of a bank of all: (rows, D)."""
         return bank[rows]
 
-    def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy of pairs with features (P, D) and truth (P,): scalar, and their scores (P,)."""
         logits = self.head(features)
         return F.cross_entropy(logits, same.long()), (logits[:, 1] - logits[:, 0]).detach()
@@ -120,7 +121,7 @@ class Siamese(nn.Module):
         return len(pairs.same)
 
     @torch.no_grad()
-    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:  # noqa: ARG002
+    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
         """Features (N, D) of images (N, 1, H, W), in evaluation mode."""
         return torch.cat([self.backbone(chunk) for chunk in images.split(_CHUNK)])
 
@@ -137,9 +138,12 @@ class Siamese(nn.Module):
 
     @torch.no_grad()
     def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
-        """Scores of every embedding (A, E) against every embedding (B, E): (A, B)."""
-        rows = left.repeat_interleave(len(right), 0)
-        return self.head.score(rows, right.repeat(len(left), 1)).view(len(left), len(right))
+        """Scores of every embedding (A, E) against every embedding (B, E): (A, B), block by block."""
+        matrix = left.new_empty(len(left), len(right))
+        for rows, row_scores in zip(left.split(_TILE), matrix.split(_TILE), strict=True):
+            for columns, scores in zip(right.split(_TILE), row_scores.split(_TILE, 1), strict=True):
+                scores.copy_(self.head.score_matrix(rows, columns))
+        return matrix
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:

@@ -67,9 +67,13 @@ class AgreementHead(SiameseHead):
         Returns:
             (P,).
         """
-        log_left, log_right = (torch.stack(self._logits(side)).mean(0).log_softmax(1) for side in (left, right))
-        agree = (log_left + log_right).logsumexp(1).clamp(max=-1e-7)
-        return agree - torch.log(-torch.expm1(agree)) + math.log(self.classes - 1)
+        agree = (self._log_probabilities(left) + self._log_probabilities(right)).logsumexp(1)
+        return self._log_odds(agree)
+
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" for every one of projections (A, E) with every one of (B, E): (A, B)."""
+        agree = self._log_probabilities(left).exp() @ self._log_probabilities(right).exp().T
+        return self._log_odds(agree.log())
 
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the classes, plus the metric loss if there is one, averaged over the members.
@@ -85,6 +89,14 @@ class AgreementHead(SiameseHead):
         if self.loss is not None:
             losses += [self.loss.of_labels(part, labels) for part in embeddings.chunk(self.members, 1)]
         return torch.stack(losses).sum() / self.members
+
+    def _log_probabilities(self, embeddings: Tensor) -> Tensor:
+        # In float32 nothing would be left of 1 - p for a class that is nearly certain.
+        return torch.stack(self._logits(embeddings)).mean(0).double().log_softmax(1)
+
+    def _log_odds(self, agree: Tensor) -> Tensor:
+        agree = agree.clamp(max=-1e-7)
+        return (agree - torch.log(-torch.expm1(agree)) + math.log(self.classes - 1)).float()
 
     def _logits(self, embeddings: Tensor) -> list[Tensor]:
         parts = zip(self.classify, embeddings.chunk(self.members, 1), strict=True)

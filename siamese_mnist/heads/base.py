@@ -3,6 +3,7 @@
 import itertools
 from typing import Any, ClassVar
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -57,7 +58,15 @@ class SiameseHead(nn.Module):
         """Maps embeddings (P, E), (P, E) to scores (P,), higher = more alike."""
         raise NotImplementedError
 
-    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:  # noqa: ARG002
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of every embedding (A, E) against every embedding (B, E): (A, B), as `score` gives them.
+
+        A subclass may replace this by something faster; it is called with blocks of bounded size.
+        """
+        rows, columns = torch.cartesian_prod(torch.arange(len(left)), torch.arange(len(right))).unbind(1)
+        return self.score(left[rows], right[columns]).view(len(left), len(right))
+
+    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar training loss of embedded pairs; by default the cross-entropy of the score as log-odds of "same".
 
         Args:

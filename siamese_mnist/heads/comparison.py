@@ -1,7 +1,10 @@
 """Heads that decide with a small network on two projections."""
 
+from typing import cast
+
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.heads.base import HEADS, SiameseHead, multilayer
@@ -30,8 +33,8 @@ class ComparisonHead(SiameseHead):
     def __init__(
         self,
         feature_dim: int,
-        classes: int,  # noqa: ARG002
-        loss: MetricLoss | None,  # noqa: ARG002
+        classes: int,
+        loss: MetricLoss | None,
         *,
         embedding_dim: int = 64,
         hidden_dim: int = 32,
@@ -67,7 +70,7 @@ class ConcatenationHead(SiameseHead):
 
     threshold = 0.0
 
-    def __init__(self, feature_dim: int, classes: int, loss: MetricLoss | None) -> None:  # noqa: ARG002
+    def __init__(self, feature_dim: int, classes: int, loss: MetricLoss | None) -> None:
         super().__init__()
         self.layers = multilayer(2 * feature_dim, 256, 32, 2)
 
@@ -79,3 +82,14 @@ class ConcatenationHead(SiameseHead):
         """Log-odds of "same" for features (P, D), (P, D): (P,)."""
         logits: Tensor = self.layers(torch.cat([left, right], 1))
         return logits[:, 1] - logits[:, 0]
+
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" for every one of features (A, D) with every one of (B, D): (A, B).
+
+        The first layer is linear, so its answer to two images is a sum of one part for each.
+        """
+        first, rest = cast(nn.Linear, self.layers[0]), self.layers[1:]
+        of_left, of_right = first.weight.chunk(2, 1)
+        parts = F.linear(left, of_left, first.bias).unsqueeze(1) + F.linear(right, of_right)
+        logits: Tensor = rest(parts)
+        return logits[..., 1] - logits[..., 0]

@@ -27,7 +27,7 @@ class DistanceHead(SiameseHead):
     def __init__(
         self,
         feature_dim: int,
-        classes: int,  # noqa: ARG002
+        classes: int,
         loss: MetricLoss | None,
         *,
         embedding_dim: int = 64,
@@ -51,6 +51,10 @@ class DistanceHead(SiameseHead):
     def score(self, left: Tensor, right: Tensor) -> Tensor:
         """Similarity, or the negative distance, of embeddings (P, E) and (P, E): (P,), higher = more alike."""
         return self.loss.similarity(left, right)
+
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of every embedding (A, E) against every embedding (B, E): (A, B)."""
+        return self.loss.similarity_matrix(left, right)
 
     def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """The metric loss over explicit pairs (P, E), (P, E), see `MetricLoss.of_pairs`: scalar."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,6 +40,11 @@ class MetricLoss(nn.Module):
     def similarity(self, left: Tensor, right: Tensor) -> Tensor:
         """Cosine of embeddings (P, E) and (P, E): (P,), higher = more alike."""
         return F.cosine_similarity(left, right)
+
+    def similarity_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """`similarity` of every embedding (A, E) and every embedding (B, E): (A, B)."""
+        rows, columns = torch.cartesian_prod(torch.arange(len(left)), torch.arange(len(right))).unbind(1)
+        return self.similarity(left[rows], right[columns]).view(len(left), len(right))
 
     def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar loss of explicit pairs.

@@ -16,7 +16,6 @@ NOT_OFFERED = {
 _BOTH: tuple[Supervision, ...] = ("pairs", "labels")
 _LABELS_FIRST: tuple[Supervision, ...] = ("labels", "pairs")
 _ANY_DISTANCE: tuple[Distance, ...] = ("euclidean", "cosine")
-_ANY_SIMILARITY: tuple[Distance, ...] = ("cosine", "euclidean")
 _SIZES = ("num_classes", "embedding_size")
 
 
@@ -95,10 +94,10 @@ _add(
     "nt-xent",
     "Normalised temperature-scaled cross-entropy, InfoNCE (Oord et al. 2018, Chen et al. 2020).",
     "NTXentLoss",
-    distances=_ANY_SIMILARITY[:1],
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    one_positive=True,  # as in the papers; with all positives the library needs their product with the negatives
 )
 _add(
     "supcon",
@@ -153,7 +152,7 @@ _add(
     "Ranked list (Wang et al. 2019).",
     "RankedListLoss",
     distances=("euclidean",),
-    defaults={"euclidean": {"margin": 0.4, "Tn": 10}},
+    defaults={"euclidean": {"margin": 0.4, "Tn": 4}},
 )
 _add(
     "dynamic-soft-margin",

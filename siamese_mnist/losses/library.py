@@ -4,7 +4,9 @@ It is imported when a loss is made, so that naming parts stays fast.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -26,6 +28,7 @@ class LibraryLoss(MetricLoss):
         supervisions: what it can train on, best first.
         grouped: whether it contrasts the pairs of one first image.
         takes_miner: whether it can be told which pairs or triplets to use.
+        one_positive: whether, without a miner, every image of a batch meets one image of its class, not all.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class LibraryLoss(MetricLoss):
         *,
         grouped: bool = False,
         takes_miner: bool = False,
+        one_positive: bool = False,
     ) -> None:
         super().__init__()
         self.loss = loss
@@ -43,6 +47,7 @@ class LibraryLoss(MetricLoss):
         self.supervisions = supervisions
         self.grouped = grouped
         self.takes_miner = takes_miner
+        self.one_positive = one_positive
 
     def similarity(self, left: Tensor, right: Tensor) -> Tensor:
         """Similarity or negative distance of embeddings (P, E) and (P, E): (P,), higher = more alike."""
@@ -57,6 +62,21 @@ class LibraryLoss(MetricLoss):
             values = (values + distance.pairwise_distance(right, left)) / 2
         return values if distance.is_inverted else -values
 
+    def similarity_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Similarity or negative distance of every embedding (A, E) and every embedding (B, E): (A, B)."""
+        distance: Any = self.distance
+        kinds = _library().distances
+        if isinstance(distance, kinds.CosineSimilarity):
+            product: Tensor = distance.maybe_normalize(left) @ distance.maybe_normalize(right).T
+            return product
+        if isinstance(distance, kinds.LpDistance) and distance.p == 2:
+            # |a - b|^2 = |a|^2 + |b|^2 - 2ab loses most of its digits where a is close to b; in float64 enough are left.
+            left, right = distance.maybe_normalize(left).double(), distance.maybe_normalize(right).double()
+            squares = torch.addmm(right.square().sum(1), left, right.T, alpha=-2)
+            squares += left.square().sum(1, keepdim=True)
+            return -squares.clamp_(min=0).sqrt_().float()
+        return super().similarity_matrix(left, right)
+
     def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar loss of explicit pairs, see `MetricLoss.of_pairs`."""
         row = torch.arange(len(same), device=same.device)
@@ -66,13 +86,19 @@ class LibraryLoss(MetricLoss):
             first = torch.full_like(row, len(row)).scatter_reduce(0, group, row, "amin")[group]
         other = row + len(row)
         indices = (first[same], other[same], first[~same], other[~same])
-        value: Tensor = self.loss(torch.cat([left, right]), indices_tuple=indices)
+        with _library_warnings_hidden():
+            value: Tensor = self.loss(torch.cat([left, right]), indices_tuple=indices)
         return value
 
     def of_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss over the pairs of a batch (N, E) with class labels (N,) int64."""
-        chosen = () if self.miner is None else (self.miner(embeddings, labels),)
-        value: Tensor = self.loss(embeddings, labels, *chosen)
+        chosen = None
+        if self.miner is not None:
+            chosen = self.miner(embeddings, labels)
+        elif self.one_positive:
+            chosen = _one_positive(labels)
+        with _library_warnings_hidden():
+            value: Tensor = self.loss(embeddings, labels, chosen)
         return value
 
 
@@ -86,6 +112,7 @@ class LibraryLossFactory:
         supervisions: what it can train on, best first.
         grouped: whether it contrasts the pairs of one first image.
         takes_miner: whether it can be told which pairs or triplets to use.
+        one_positive: whether every image of a batch meets one image of its class, not all.
         sizes: its arguments for the number of classes and the length of an embedding, where it has weights of its own.
         scored_by: distance that scores pairs, where it is not the one the loss is computed with.
         defaults: arguments in place of the library's, by distance.
@@ -96,6 +123,7 @@ class LibraryLossFactory:
     supervisions: tuple[Supervision, ...] = ("labels",)
     grouped: bool = False
     takes_miner: bool = False
+    one_positive: bool = False
     sizes: tuple[str, ...] = ()
     scored_by: Distance | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -128,11 +156,19 @@ class LibraryLossFactory:
         if distance != self.distances[0]:
             arguments["distance"] = _distance(distance)
         try:
-            loss = self._maker()(**{**arguments, **options})
+            with _library_warnings_hidden():
+                loss = self._maker()(**{**arguments, **options})
         except (AssertionError, TypeError, ValueError) as error:
             raise UsageError(f"{self.class_name} refuses {_said(options)}: {error}") from error
         scorer: Any = _distance(self.scored_by) if self.scored_by else loss.distance
-        return LibraryLoss(loss, scorer, self.supervisions, grouped=self.grouped, takes_miner=self.takes_miner)
+        return LibraryLoss(
+            loss,
+            scorer,
+            self.supervisions,
+            grouped=self.grouped,
+            takes_miner=self.takes_miner,
+            one_positive=self.one_positive,
+        )
 
     def _maker(self) -> Callable[..., nn.Module]:
         maker: Callable[..., nn.Module] = getattr(_library().losses, self.class_name)
@@ -184,6 +220,15 @@ class LibraryMinerFactory:
         return miner
 
 
+@contextmanager
+def _library_warnings_hidden() -> Iterator[None]:
+    """Hides what only the library's authors can mend: its use of NumPy and PyTorch in ways that will change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pytorch_metric_learning")
+        warnings.filterwarnings("ignore", message="Using a non-tuple sequence", category=UserWarning)
+        yield
+
+
 def _library() -> Any:
     import pytorch_metric_learning
     import pytorch_metric_learning.distances
@@ -202,6 +247,15 @@ def _distance(name: str) -> nn.Module:
         "snr": distances.SNRDistance,
     }
     return makers[name]()
+
+
+def _one_positive(labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Every image with one random other image of its class, and with all images of other classes."""
+    same = labels[:, None] == labels[None]
+    mates = same.float().fill_diagonal_(0.0)
+    anchors = mates.any(1).nonzero().squeeze(1)
+    impostor, other = (~same).nonzero(as_tuple=True)
+    return anchors, mates[anchors].multinomial(1).squeeze(1), impostor, other
 
 
 def _said(options: Mapping[str, Any]) -> str:

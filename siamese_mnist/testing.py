@@ -1,0 +1,190 @@
+"""Contract checks for parts: `siamese-mnist`'s own tests run them over all registered parts, and so can yours.
+
+    from siamese_mnist.testing import check_head
+
+    def test_my_head():
+        check_head("my-head")
+
+A check returns nothing and raises AssertionError with the broken promise.
+"""
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from siamese_mnist.backbones import create_backbone
+from siamese_mnist.data import load_dataset
+from siamese_mnist.heads import HEADS, SiameseHead
+from siamese_mnist.losses import create_loss
+from siamese_mnist.models import build_model, supervisions, to_unit
+
+_CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
+
+
+def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
+    """Checks that a backbone maps images to `feature_dim` finite features, with finite gradients, the same every time.
+
+    Args:
+        name: name in `BACKBONES`.
+        in_channels: channels of the input.
+        **options: its options.
+    """
+    backbone = _seeded(lambda: create_backbone(name, in_channels=in_channels, **options))
+    twin = _seeded(lambda: create_backbone(name, in_channels=in_channels, **options))
+    images, _ = _images()
+    images = images.expand(-1, in_channels, -1, -1)
+    features = backbone(images)
+    dimension = backbone.feature_dim
+    assert isinstance(dimension, int), f"backbone {name}: feature_dim must be an int, is {dimension!r}"
+    assert features.shape == (len(images), dimension), f"backbone {name}: features have shape {tuple(features.shape)}"
+    _check_gradients(f"backbone {name}", backbone, features.square().mean())
+    twin.load_state_dict(backbone.state_dict())
+    with torch.no_grad():
+        same = torch.equal(backbone.eval()(images), twin.eval()(images))
+    assert same, f"backbone {name}: a copy with the same state gives other features; keep all state in it"
+
+
+def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
+    """Checks shapes, direction of the shapes' use, finite gradients, and that its state is all it depends on.
+
+    Args:
+        name: name in `HEADS`.
+        loss: name in `LOSSES`, for heads that need one.
+        **options: its options.
+    """
+    kind = HEADS[name]
+    features, labels = _features()
+    if kind.design == "stacked":
+        head = _seeded(lambda: HEADS.make(name, options, feature_dim=_FEATURES))
+        logits = head(features)
+        assert logits.shape == (len(features), 2), f"head {name}: logits have shape {tuple(logits.shape)}, not (P, 2)"
+        _check_gradients(f"head {name}", head, logits.square().mean())
+        return
+    trained_with = create_loss(loss, {}, None, {}, classes=_CLASSES, embedding_dim=64) if loss else None
+    head = _seeded(lambda: HEADS.make(name, options, feature_dim=_FEATURES, classes=_CLASSES, loss=trained_with))
+    assert isinstance(head, SiameseHead), f"head {name}: must derive from SiameseHead"
+    embeddings = head.embed(features)
+    assert embeddings.ndim == 2, f"head {name}: embeddings must be (N, E), are {tuple(embeddings.shape)}"
+    assert len(embeddings) == len(features), f"head {name}: {len(features)} images gave {len(embeddings)} embeddings"
+    left, right = embeddings[: len(labels) // 2], embeddings[len(labels) // 2 :]
+    scores = head.score(left, right)
+    assert scores.shape == (len(left),), f"head {name}: scores have shape {tuple(scores.shape)}, not (P,)"
+    assert torch.isfinite(scores).all(), f"head {name}: scores are not finite"
+    for supervision in head.supervisions:
+        _check_gradients(f"head {name} on {supervision}", head, _loss(head, embeddings, labels, supervision))
+        embeddings = head.embed(features)
+    twin = copy.deepcopy(head).eval()
+    with torch.no_grad():
+        again = twin.score(*twin.embed(features).chunk(2))
+        first = head.eval().score(*head.embed(features).chunk(2))
+    assert torch.equal(again, first), f"head {name}: a copy gives other scores; keep all state in it"
+
+
+def check_loss(name: str, **options: Any) -> None:
+    """Checks that a loss is a finite scalar with finite gradients under each supervision it offers, and symmetric.
+
+    Args:
+        name: name in `LOSSES`.
+        **options: its options.
+    """
+    loss = _seeded(lambda: create_loss(name, options, None, {}, classes=_CLASSES, embedding_dim=_FEATURES))
+    assert loss.supervisions, f"loss {name}: it offers no supervision"
+    for supervision in loss.supervisions:
+        embeddings, labels = _features()
+        embeddings.requires_grad_()
+        value = _loss(loss, embeddings, labels, supervision)
+        assert value.ndim == 0, f"loss {name} on {supervision}: must be a scalar, has shape {tuple(value.shape)}"
+        _check_gradients(f"loss {name} on {supervision}", loss, value)
+        assert embeddings.grad is not None, f"loss {name} on {supervision}: no gradient reaches the embeddings"
+        assert torch.isfinite(embeddings.grad).all(), f"loss {name} on {supervision}: gradients are not finite"
+    left, right = _features()[0].chunk(2)
+    with torch.no_grad():
+        swapped = torch.equal(loss.similarity(left, right), loss.similarity(right, left))
+    assert swapped, f"loss {name}: its similarity depends on the order of the embeddings"
+
+
+def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str | None = None, **options: Any) -> None:
+    """Checks that a combination of parts takes a training step, and scores the same after its state is reloaded.
+
+    Args:
+        design: "stacked" or "siamese".
+        backbone: name in `BACKBONES`.
+        head: name in `HEADS`.
+        loss: name in `LOSSES`, for heads that need one.
+        **options: `backbone_options`, `head_options`, `loss_options`.
+    """
+    parts: Mapping[str, Any] = {
+        "design": design,
+        "backbone": backbone,
+        "head": head,
+        "loss": loss,
+        "miner": None,
+        **{f"{role}_options": options.get(f"{role}_options", {}) for role in ("backbone", "head", "loss", "miner")},
+        "image_size": (28, 28),
+        "classes": _CLASSES,
+    }
+    model = _seeded(lambda: build_model(**parts))
+    images, labels = _images()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for supervision in supervisions(model):
+        model.train()
+        if supervision == "labels":
+            value = model.head.label_loss(model.head.embed(model.backbone(images)), labels)
+        else:
+            left, right = images.chunk(2)
+            same = labels[: len(left)] == labels[len(left) :]
+            value = model.pair_loss(model.pair_features(left, right), same, torch.arange(len(left)) // 4)[0]
+        _check_gradients(f"{backbone} / {head} / {loss} on {supervision}", model, value)
+        optimizer.step()
+    rows = torch.arange(len(images))
+    twin = build_model(**parts)
+    twin.load_state_dict(model.state_dict())
+    pair = (rows, rows.flip(0))
+    same_scores = torch.equal(model.eval().score_pairs(images, *pair), twin.eval().score_pairs(images, *pair))
+    assert same_scores, f"{backbone} / {head} / {loss}: a reloaded model gives other scores"
+
+
+def _loss(part: Any, embeddings: Tensor, labels: Tensor, supervision: str) -> Any:
+    of_labels, of_pairs = (
+        (part.label_loss, part.pair_loss) if isinstance(part, SiameseHead) else (part.of_labels, part.of_pairs)
+    )
+    if supervision == "labels":
+        return of_labels(embeddings, labels)
+    left, right = embeddings.chunk(2)
+    return of_pairs(left, right, labels[: len(left)] == labels[len(left) :], torch.arange(len(left)) // 4)
+
+
+def _check_gradients(what: str, module: nn.Module, value: Tensor) -> None:
+    assert torch.isfinite(value), f"{what}: the loss is {value.item()}"
+    module.zero_grad()
+    if value.requires_grad:
+        value.backward()
+    for name, parameter in module.named_parameters():
+        finite = parameter.grad is None or bool(torch.isfinite(parameter.grad).all())
+        assert finite, f"{what}: the gradient of {name} is not finite"
+
+
+def _seeded(make: Any) -> Any:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make()
+
+
+def _images() -> tuple[Tensor, Tensor]:
+    """A balanced batch of training images, class by class in the first and in the second half: (N, 1, 28, 28), (N,)."""
+    images, labels = load_dataset("mnist-tenth").train
+    rows = torch.stack([(labels == label).nonzero().squeeze(1)[:_PER_CLASS] for label in range(_CLASSES)])
+    # The second half's classes are moved on for every other image, so that half of the pairs are genuine.
+    left, right = rows[:, : _PER_CLASS // 2], rows[:, _PER_CLASS // 2 :].clone()
+    right[:, 1::2] = right[:, 1::2].roll(1, 0)
+    chosen = torch.cat([left.flatten(), right.flatten()])
+    return to_unit(images[chosen]), labels[chosen]
+
+
+def _features() -> tuple[Tensor, Tensor]:
+    labels = _images()[1]
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(len(labels), _FEATURES, generator=generator), labels

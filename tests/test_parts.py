@@ -1,0 +1,75 @@
+"""Every registered part keeps its contract, alone and in every combination that is offered."""
+
+import pytest
+
+import siamese_mnist as sm
+from siamese_mnist import testing
+from siamese_mnist.registry import UnknownPartError
+
+BUILT_IN_HEADS = [part.name for part in sm.HEADS.parts() if part.origin == "built in"]
+SIAMESE_HEADS = [name for name in BUILT_IN_HEADS if sm.HEADS[name].design == "siamese"]
+LOSSES = [part.name for part in sm.LOSSES.parts() if part.origin == "built in"]
+LOSS_HEADS = [name for name in SIAMESE_HEADS if sm.HEADS[name].losses]
+
+
+@pytest.mark.parametrize("in_channels", [1, 2])
+@pytest.mark.parametrize("name", ["report", "convnet", "torchvision:resnet18", "torchvision:squeezenet1_1"])
+def test_backbone_keeps_its_contract(name, in_channels):
+    testing.check_backbone(name, in_channels=in_channels)
+
+
+@pytest.mark.parametrize("name", BUILT_IN_HEADS)
+def test_head_keeps_its_contract(name):
+    kind = sm.HEADS[name]
+    needs_loss = getattr(kind, "losses", False) and not kind.loss_optional
+    testing.check_head(name, loss="contrastive" if needs_loss else None)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_keeps_its_contract(name):
+    testing.check_loss(name)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("head", LOSS_HEADS)
+def test_every_loss_trains_with_every_head_that_takes_one(head, loss):
+    testing.check_parts(backbone="convnet", backbone_options={"width": 4}, head=head, loss=loss)
+
+
+@pytest.mark.parametrize("head", [name for name in BUILT_IN_HEADS if name not in LOSS_HEADS])
+def test_heads_with_their_own_loss_train(head):
+    testing.check_parts(design=sm.HEADS[head].design, backbone="report", head=head)
+
+
+def test_library_offers_what_it_says():
+    assert len(LOSSES) >= 30
+    assert len(BUILT_IN_HEADS) >= 6
+    assert len(sm.MINERS) >= 5
+    assert len(sm.BACKBONES) >= 3
+
+
+def test_every_miner_serves_some_loss():
+    for miner in sm.MINERS:
+        options = {"distance": "euclidean"}
+        loss = sm.create_loss("triplet", options, miner, {}, classes=10, embedding_dim=48)
+        embeddings, labels = testing._features()
+        assert loss.of_labels(embeddings.requires_grad_(), labels).isfinite()
+
+
+def test_miner_that_could_not_work_is_refused():
+    with pytest.raises(sm.UsageError, match="takes no miner"):
+        sm.create_loss("arcface", {}, "batch-hard", {}, classes=10, embedding_dim=8)
+    with pytest.raises(sm.UsageError, match="needs a loss with a distance"):
+        sm.create_loss("supcon", {}, "angular", {}, classes=10, embedding_dim=8)
+
+
+def test_distance_that_does_not_fit_is_refused():
+    with pytest.raises(sm.UsageError, match="cannot use distance 'euclidean'; use cosine"):
+        sm.create_loss("arcface", {"distance": "euclidean"}, None, {}, classes=10, embedding_dim=8)
+
+
+def test_unknown_torchvision_model_is_refused():
+    with pytest.raises(sm.UsageError, match="no classification model 'resnet19'"):
+        sm.create_backbone("torchvision:resnet19")
+    with pytest.raises(UnknownPartError, match="torchvision"):
+        sm.create_backbone("torchvison:resnet18")
