@@ -114,6 +114,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    one_positive=True,
 )
 _add(
     "lifted-structure",
@@ -123,6 +124,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    one_positive=True,
 )
 _add(
     "generalized-lifted-structure",
