@@ -1,14 +1,33 @@
 """Runs to rows: every variant under the same pairs and budget, the report's published figures on top."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from statistics import fmean
-from typing import Any
+from statistics import fmean, stdev
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from siamese_mnist.experiment import find_run, run_settings
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from siamese_mnist.bootstrap import bootstrap_intervals
+from siamese_mnist.data import load_dataset
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision
+from siamese_mnist.experiment import find_run, run_name, run_settings
+from siamese_mnist.intervals import PairedDifference, accuracy_interval, holm, paired_difference, verdict
 from siamese_mnist.recipes import Settings
-from siamese_mnist.runs import RunResult
-from siamese_mnist.training import Progress
+from siamese_mnist.runs import RunResult, check_writable, read_scores
+from siamese_mnist.training import Progress, silent
+
+RUN_THREADS = 1
+"""Threads of every run trained here: sums are added in another order with another number of threads, and the figures
+change with it, so the number must not depend on how many runs are trained at once."""
+
+RUN_MEMORY_BYTES = 2 * 1024**3
+REPLICATES = 200
 
 _TEST_FIELDS = (
     "accuracy",
@@ -22,22 +41,59 @@ _TEST_FIELDS = (
     "equal_error_rate",
     "swap_agreement",
 )
+_BOOTSTRAPPED = ("roc_auc", "equal_error_rate")
 
 PUBLISHED: dict[str, Any] = {
     "variant": "report, as published",
     "published": True,
     "seeds": [],
     "accuracy": 0.89,
+    "accuracy_sd": None,
+    "accuracy_interval": None,
     "same": {"precision": None, "recall": 0.91, "f1": 0.89},
     "different": {"precision": None, "recall": None, "f1": 0.89},
     "roc_auc": None,
+    "roc_auc_sd": None,
+    "roc_auc_interval": None,
     "equal_error_rate": None,
+    "equal_error_rate_sd": None,
+    "equal_error_rate_interval": None,
     "swap_agreement": None,
+    "compared_with": None,
+    "difference": None,
+    "difference_interval": None,
+    "p_adjusted": None,
+    "verdict": None,
     "parameters": 3226 + 401_762,
     "train_seconds": None,
+    "train_pairs_per_second": None,
     "score_pairs_per_second": None,
+    "score_microseconds_per_pair": None,
+    "pairs": 10_000,
+    "pairs_digest": None,
+    "run_dirs": [],
 }
 """The report's figures (section 3.2.1 and Table 1), in the form of a row; None where it gives none."""
+
+SORT_COLUMNS: Mapping[str, bool] = MappingProxyType(
+    {
+        "accuracy": True,
+        "accuracy_sd": False,
+        "roc_auc": True,
+        "roc_auc_sd": False,
+        "equal_error_rate": False,
+        "equal_error_rate_sd": False,
+        "swap_agreement": True,
+        "difference": True,
+        "p_adjusted": False,
+        "parameters": False,
+        "train_seconds": False,
+        "train_pairs_per_second": True,
+        "score_pairs_per_second": True,
+        "score_microseconds_per_pair": False,
+    }
+)
+"""Columns that `sort_rows` takes, and whether more is better."""
 
 
 def ensure_runs(
@@ -47,49 +103,247 @@ def ensure_runs(
     data_dir: str | Path | None = None,
     download: bool = False,
     progress: Callable[[Settings], Progress],
+    jobs: int = 1,
+    overall: Progress = silent,
 ) -> Iterator[RunResult]:
     """Yields one run for each of `settings`, in order: the one on disk, or a new one where there is none.
+
+    A run's figures are the same whatever the number of jobs (`RUN_THREADS`); its seconds are not, as runs that train
+    side by side share the machine. Jobs go through joblib, so `joblib.parallel_config` chooses where they run, a
+    cluster that shares the folder of runs for example. Each job is a new process: a part registered in a script, not by
+    an entry point, is known in it only if one job is asked for.
 
     Args:
         settings: what to run.
         runs_dir: folder of all runs.
         data_dir: folder of the data set's files.
         download: fetch missing data.
-        progress: makes the progress function of a run that has to be trained.
+        progress: makes the progress function of a run that is trained; used with one job only.
+        jobs: runs trained at once, >= 1.
+        overall: told after every finished run, with more than one job.
 
     Raises:
         UsageError: see `run`.
     """
+    if jobs < 1:
+        raise UsageError(f"jobs must be >= 1, got {jobs}")
+    places: dict[str, Any] = {"runs_dir": runs_dir, "data_dir": data_dir, "download": download}
+    missing = missing_runs(settings, runs_dir) if jobs > 1 else {}
+    trained = _train_in_parallel(missing, jobs, places, overall) if len(missing) > 1 else {}
     for each in settings:
-        yield find_run(each, runs_dir) or run_settings(
-            each, runs_dir=runs_dir, data_dir=data_dir, download=download, progress=progress(each)
-        )
+        run = trained.get(run_name(each)) or find_run(each, runs_dir)
+        if run is None:
+            with _threads(RUN_THREADS):
+                run = run_settings(each, **places, progress=progress(each))
+        yield run
+
+
+def missing_runs(settings: Sequence[Settings], runs_dir: str | Path) -> dict[str, Settings]:
+    """Those of `settings` that have no complete run, each once, by the name of its run."""
+    return {run_name(each): each for each in settings if find_run(each, runs_dir) is None}
+
+
+def possible_jobs() -> int:
+    """How many runs this machine trains at once: as many as it has processors, if its free memory allows."""
+    from joblib import cpu_count
+
+    return max(1, min(int(cpu_count()), _available_memory_bytes() // RUN_MEMORY_BYTES))
 
 
 def compare(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
-    """One row a variant, in order of appearance, with figures averaged over its seeds; the published row first."""
-    groups: dict[str, list[RunResult]] = {}
+    """One row a variant, in order of appearance, with figures averaged over its seeds; the published row first.
+
+    Every variant after the first is compared with the first one on the same pairs and the seeds that both have. Rows
+    are explained in docs/comparison.md.
+
+    Raises:
+        UsageError: if the runs were not tested on the same pairs, or a variant has no seed in common with the first.
+        RunError: if a run's scores cannot be read.
+    """
+    _check_same_pairs(runs)
+    groups: dict[str, list[_Scored]] = {}
     for run in runs:
-        groups.setdefault(run.variant, []).append(run)
-    return [PUBLISHED, *(_row(variant, group) for variant, group in groups.items())]
+        groups.setdefault(run.variant, []).append(_scored(run))
+    rows = [_row(variant, group) for variant, group in groups.items()]
+    _add_verdicts(rows, list(groups.values()))
+    return [PUBLISHED, *rows]
 
 
-def _row(variant: str, runs: Sequence[RunResult]) -> dict[str, Any]:
-    row: dict[str, Any] = {"variant": variant, "published": False, "seeds": [run.seed for run in runs]}
+def sort_rows(rows: Sequence[dict[str, Any]], column: str) -> list[dict[str, Any]]:
+    """Rows by a column of figures, the best first; published rows stay on top, rows without the figure come last.
+
+    Raises:
+        UsageError: if it is none of `SORT_COLUMNS`.
+    """
+    check_sort_column(column)
+    sign = -1 if SORT_COLUMNS[column] else 1
+    return sorted(
+        rows,
+        key=lambda row: (not row["published"], math.inf if row[column] is None else sign * row[column]),
+    )
+
+
+def check_sort_column(column: str) -> None:
+    """Raises UsageError if `sort_rows` would."""
+    if column not in SORT_COLUMNS:
+        raise UsageError(f"cannot sort by {column!r}; use one of {', '.join(SORT_COLUMNS)}")
+
+
+def _train_in_parallel(
+    settings: Mapping[str, Settings], jobs: int, places: Mapping[str, Any], overall: Progress
+) -> dict[str, RunResult]:
+    from joblib import Parallel, delayed
+
+    check_writable(Path(places["runs_dir"]))
+    for dataset in {each.dataset for each in settings.values()}:
+        load_dataset(dataset, places["data_dir"], places["download"])  # a mistake shows here, and one job downloads
+    options = {"n_jobs": min(jobs, len(settings)), "batch_size": 1}
+    try:
+        parallel = Parallel(**options, return_as="generator_unordered")
+    except ValueError:  # a backend that gives all results at the end
+        parallel = Parallel(**options)
+    trained: dict[str, RunResult] = {}
+    overall("both phases", 0, len(settings))
+    for name, run in parallel(delayed(_train)(name, each, dict(places)) for name, each in settings.items()):
+        trained[name] = run
+        overall("both phases", len(trained), len(settings))
+    return trained
+
+
+def _train(name: str, settings: Settings, places: dict[str, Any]) -> tuple[str, RunResult]:
+    with _threads(RUN_THREADS):
+        return name, run_settings(settings, **places)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _available_memory_bytes() -> int:
+    """Memory that programs can still have; without limit where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kibibytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+        return int(kibibytes) * 1024
+    except (OSError, StopIteration, ValueError):
+        return 1 << 62
+
+
+class _Scored(NamedTuple):
+    """A run and what it said about its test pairs."""
+
+    run: RunResult
+    scores: dict[str, NDArray[Any]]
+    decision: Decision
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(P,) True where the answer was right."""
+        right: NDArray[np.bool_] = self.decision.predict(self.scores["score"]) == self.scores["same"]
+        return right
+
+
+def _scored(run: RunResult) -> _Scored:
+    decision = Decision(run.decision.threshold, run.decision.slope)
+    return _Scored(run, read_scores(run.run_dir), decision)
+
+
+def _check_same_pairs(runs: Sequence[RunResult]) -> None:
+    for run in runs[1:]:
+        for name, one, other in (
+            ("data sets", runs[0].dataset, run.dataset),
+            ("test pairs", runs[0].test.pairs_digest, run.test.pairs_digest),
+        ):
+            if one != other:
+                shown = (f"{runs[0].run_dir} ({one[:12]})", f"{run.run_dir} ({other[:12]})")
+                raise UsageError(
+                    f"{' and '.join(shown)} have different {name}; compare runs with the same data set and test pairs"
+                )
+
+
+def _row(variant: str, group: Sequence[_Scored]) -> dict[str, Any]:
+    runs = [each.run for each in group]
+    row: dict[str, Any] = dict.fromkeys(PUBLISHED)
+    row.update(variant=variant, published=False, seeds=[run.seed for run in runs])
     for path in _TEST_FIELDS:
-        *parents, name = path.split(".")
-        place = row
-        for parent in parents:
-            place = place.setdefault(parent, {})
-        place[name] = fmean(_at(run.test, path) for run in runs)
+        parent, _, name = path.rpartition(".")
+        if parent:
+            row[parent] = {**(row[parent] or {}), name: fmean(_at(run.test, path) for run in runs)}
+        else:
+            row[name] = fmean(_at(run.test, path) for run in runs)
+    for name in ("accuracy", *_BOOTSTRAPPED):
+        row[f"{name}_sd"] = stdev(run.test[name] for run in runs) if len(runs) > 1 else None
+    for name, interval in _intervals(group).items():
+        row[f"{name}_interval"] = list(interval)
     row["parameters"] = runs[0].parameters.backbone + runs[0].parameters.head
     row["train_seconds"] = fmean(run.phase1.train_seconds + run.phase2.train_seconds for run in runs)
-    row["score_pairs_per_second"] = fmean(run.throughput.score_pairs_per_second for run in runs)
+    for name in ("train_pairs_per_second", "score_pairs_per_second"):
+        row[name] = fmean(run.throughput[name] for run in runs)
+    row["score_microseconds_per_pair"] = fmean(1e6 / run.throughput.score_pairs_per_second for run in runs)
+    row["pairs"], row["pairs_digest"] = runs[0].test.pairs, runs[0].test.pairs_digest
     row["run_dirs"] = [run.run_dir for run in runs]
     return row
 
 
-def _at(values: dict[str, Any], path: str) -> float:
+def _at(values: Mapping[str, Any], path: str) -> float:
     for name in path.split("."):
         values = values[name]
     return float(values)  # type: ignore[arg-type]
+
+
+def _intervals(group: Sequence[_Scored]) -> dict[str, tuple[float, float]]:
+    """Intervals over images, and over seeds where there are several."""
+    pairs = group[0].scores
+    scores = _table([each.scores["score"] for each in group])
+    decisions = [each.decision for each in group]
+    return {
+        "accuracy": accuracy_interval(_table([each.correct for each in group]), pairs["left"], pairs["right"]),
+        **bootstrap_intervals(
+            scores,
+            pairs["same"],
+            pairs["left"],
+            pairs["right"],
+            decisions if len(decisions) > 1 else decisions[0],
+            rng=np.random.default_rng(0),
+            statistics=_BOOTSTRAPPED,
+            replicates=REPLICATES,
+        ),
+    }
+
+
+def _table(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """(P,) of one seed, or (S, P)."""
+    return np.stack(rows) if len(rows) > 1 else rows[0]
+
+
+def _add_verdicts(rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[_Scored]]) -> None:
+    """Says of every row after the first how its accuracy compares with the first one's; Holm over all rows."""
+    differences = [_difference(group, groups[0]) for group in groups[1:]]
+    adjusted = holm([each.p_value for each in differences]).tolist()
+    for row, found, p_adjusted in zip(rows[1:], differences, adjusted, strict=True):
+        row["compared_with"] = rows[0]["variant"]
+        row["difference"] = found.difference
+        row["difference_interval"] = [found.low, found.high]
+        row["p_adjusted"] = p_adjusted
+        row["verdict"] = verdict(found.low, found.high, p_adjusted)
+
+
+def _difference(group: Sequence[_Scored], baseline: Sequence[_Scored]) -> PairedDifference:
+    ours, theirs = ({each.run.seed: each for each in runs} for runs in (group, baseline))
+    seeds = [seed for seed in ours if seed in theirs]
+    if not seeds:
+        names = [runs[0].run.variant for runs in (group, baseline)]
+        raise UsageError(f"{names[0]!r} and {names[1]!r} have no seed in common; compare runs with the same seeds")
+    pairs = baseline[0].scores
+    return paired_difference(
+        _table([ours[seed].correct for seed in seeds]),
+        _table([theirs[seed].correct for seed in seeds]),
+        pairs["left"],
+        pairs["right"],
+    )

@@ -21,12 +21,13 @@ from siamese_mnist.evaluation import evaluate, fit_decision
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.losses import Supervision
 from siamese_mnist.models import Model, Siamese, build_model, supervisions, to_unit
-from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
+from siamese_mnist.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.recipes import Settings, TrainingProtocol
 from siamese_mnist.runs import RunResult, check_writable, list_runs, write_run
 from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, silent, train
 
 CALIBRATION_PAIRS = 10_000
+TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
 _COLLAPSED_SPREAD = 1e-3
 _TRAIN_PAIRS, _TEST_PAIRS, _ORDER = range(3)  # purposes of random streams
 
@@ -203,18 +204,15 @@ def _stream(seed: int, purpose: int) -> torch.Generator:
 
 def _draw(dataset: Dataset, protocol: TrainingProtocol) -> tuple[Pairs, Pairs]:
     """The common training and test pairs."""
-    return tuple(  # type: ignore[return-value]
-        draw_pairs(
-            part.labels,
-            count,
-            same_fraction=protocol.same_fraction,
-            generator=_stream(protocol.pair_seed, purpose),
-        )
-        for part, count, purpose in (
-            (dataset.train, protocol.train_pairs, _TRAIN_PAIRS),
-            (dataset.test, protocol.test_pairs, _TEST_PAIRS),
-        )
-    )
+    fraction = protocol.same_fraction
+    train_stream, test_stream = (_stream(protocol.pair_seed, purpose) for purpose in (_TRAIN_PAIRS, _TEST_PAIRS))
+    train_set = draw_pairs(dataset.train.labels, protocol.train_pairs, same_fraction=fraction, generator=train_stream)
+    labels = dataset.test.labels
+    if protocol.test_protocol == "disjoint":
+        count = protocol.test_pairs or largest_disjoint_count(labels, fraction)
+        return train_set, draw_disjoint_pairs(labels, count, same_fraction=fraction, generator=test_stream)
+    count = protocol.test_pairs or TEST_PAIRS
+    return train_set, draw_pairs(labels, count, same_fraction=fraction, generator=test_stream)
 
 
 def _supervision(model: Model, settings: Settings) -> Supervision:

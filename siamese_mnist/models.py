@@ -18,7 +18,7 @@ from siamese_mnist.pairs import Pairs
 from siamese_mnist.registry import options_of
 
 _CHUNK = 512
-_TILE = 128
+_TILE = 256
 _BANK_BYTES = 1 << 30
 
 

@@ -1,12 +1,15 @@
-"""The one pair sampler: unique pairs of image rows with an exact share of genuine pairs."""
+"""The pair samplers: unique pairs of image rows with an exact share of genuine pairs."""
 
 import hashlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
+
+_EXCHANGES = 64  # rounds in which every impostor pair may change its partner; mixing takes a few
 
 
 class Pairs(NamedTuple):
@@ -51,10 +54,7 @@ def draw_pairs(
         PairsError: if an argument is out of range or so many unique pairs do not exist; the message then gives the
             largest possible count.
     """
-    if not 0 <= same_fraction <= 1:
-        raise PairsError(f"same_fraction must lie in [0, 1], got {same_fraction}")
-    if count < 0:
-        raise PairsError(f"the number of pairs must be >= 0, got {count}")
+    _check_request(count, same_fraction)
     order = labels.argsort(stable=True)
     sizes = labels.unique(return_counts=True)[1]
     genuine = _GenuineSpace(sizes, self_pairs=self_pairs, mirrored=mirrored)
@@ -75,6 +75,126 @@ def draw_pairs(
         left, right = torch.where(flip, right, left), torch.where(flip, left, right)
     shuffle = torch.randperm(count, generator=generator)
     return Pairs(order[left[shuffle]], order[right[shuffle]], shuffle < same_count)
+
+
+def draw_disjoint_pairs(labels: Tensor, count: int, *, same_fraction: float = 0.5, generator: torch.Generator) -> Pairs:
+    """Draws pairs of which no two share an image, so that their scores are independent.
+
+    Exactly `round(count * same_fraction)` pairs are genuine, drawn at random; impostor pairs are mixed by random
+    exchanges of partners. Only classes too uneven for the request are made to give more genuine pairs, or fewer images.
+
+    Args:
+        labels: (N,) int64 class of every image.
+        count: number of pairs, >= 0.
+        same_fraction: share of genuine pairs, in [0, 1].
+        generator: source of randomness.
+
+    Returns:
+        Pairs in random order.
+
+    Raises:
+        PairsError: if an argument is out of range or so many pairs do not fit; the message then gives the largest
+            possible count.
+    """
+    _check_request(count, same_fraction)
+    classes, sizes = labels.unique(return_inverse=True, return_counts=True)[1:]
+    same_count = round(count * same_fraction)
+    if not _disjoint_fit(sizes, same_count, count - same_count):
+        raise PairsError(
+            f"{count} pairs with a same fraction of {same_fraction:g} and no image in two of them do not fit among "
+            f"{len(labels)} images; the largest possible count is {largest_disjoint_count(labels, same_fraction)}"
+        )
+    different_count = count - same_count
+    shuffled = torch.randperm(len(labels), generator=generator)
+    order = shuffled[classes[shuffled].argsort(stable=True)]  # by class, in random order within each
+    group = classes[order]
+    rank = torch.arange(len(order)) - (sizes.cumsum(0) - sizes)[group]
+
+    # Images 2i and 2i + 1 of a class can be a genuine pair.
+    candidate = (rank % 2 == 0) & (rank + 1 < sizes[group])
+    first = candidate.nonzero().flatten()
+    needed = _genuine_needed(sizes, same_count, different_count)
+    chosen = first[_choose(rank[first] // 2 < needed[group[first]], same_count, generator)]
+    genuine = order[chosen], order[chosen + 1]
+
+    free = torch.ones(len(order), dtype=torch.bool)
+    free[chosen] = free[chosen + 1] = False
+    rest, group = order[free], group[free]
+    kept = torch.zeros(len(rest), dtype=torch.bool)
+    kept[torch.randperm(len(rest), generator=generator)[: 2 * different_count]] = True
+    if different_count and int(group[kept].bincount().max()) > different_count:
+        # More than half are of one class: as many as do not fit make way for images of the others.
+        large = group == group[kept].bincount().argmax()
+        surplus = (kept & large).nonzero().flatten()[different_count:]
+        spare = (~kept & ~large).nonzero().flatten()
+        kept[surplus] = False
+        kept[spare[torch.randperm(len(spare), generator=generator)[: len(surplus)]]] = True
+    impostor = _mixed(rest[kept], group[kept], generator)
+
+    left, right = (torch.cat(side) for side in zip(genuine, impostor, strict=True))
+    flip = torch.rand(count, generator=generator) < 0.5
+    left, right = torch.where(flip, right, left), torch.where(flip, left, right)
+    shuffle = torch.randperm(count, generator=generator)
+    return Pairs(left[shuffle], right[shuffle], shuffle < same_count)
+
+
+def largest_disjoint_count(labels: Tensor, same_fraction: float = 0.5) -> int:
+    """Largest number of pairs that `draw_disjoint_pairs` can draw from the images of these labels (N,)."""
+    sizes = labels.unique(return_counts=True)[1]
+
+    def fits(count: int) -> bool:
+        same_count = round(count * same_fraction)
+        return _disjoint_fit(sizes, same_count, count - same_count)
+
+    return _largest(len(labels) // 2, fits)
+
+
+def _check_request(count: int, same_fraction: float) -> None:
+    if not 0 <= same_fraction <= 1:
+        raise PairsError(f"same_fraction must lie in [0, 1], got {same_fraction}")
+    if count < 0:
+        raise PairsError(f"the number of pairs must be >= 0, got {count}")
+
+
+def _genuine_needed(sizes: Tensor, same: int, different: int) -> Tensor:
+    """Genuine pairs (K,) that each class must have at least, so that `different` impostor pairs fit what is left.
+
+    Impostor pairs fit if twice as many images are left, and `different` of them outside each class.
+    """
+    outside_and_own = int(sizes.sum()) - 2 * same - different  # most images a class may have left
+    return ((sizes - outside_and_own + 1) // 2).clamp(min=0)
+
+
+def _disjoint_fit(sizes: Tensor, same: int, different: int) -> bool:
+    needed = _genuine_needed(sizes, same, different)
+    enough = 2 * (same + different) <= int(sizes.sum()) and same <= int((sizes // 2).sum())
+    return enough and bool((needed <= sizes // 2).all()) and int(needed.sum()) <= same
+
+
+def _choose(forced: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices (count,) of all forced members (N,) and, at random, as many others as are missing."""
+    key = torch.rand(len(forced), generator=generator)
+    key[forced] = -1
+    return key.argsort()[:count]
+
+
+def _mixed(rows: Tensor, group: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Pairs rows (2D,), sorted by class with at most D of one class, into D impostor pairs at random.
+
+    Row i and row i + D are of two classes. From there, pairs exchange partners two by two wherever both new pairs are
+    impostor ones; every such matching can exchange its way to many others, and each exchange is as likely as its
+    reverse.
+    """
+    count = len(rows) // 2
+    ends = torch.arange(2 * count).view(2, count)
+    for _ in range(_EXCHANGES):
+        flip = torch.rand(count, generator=generator) < 0.5
+        ends = torch.where(flip, ends.flip(0), ends)
+        one, other = torch.randperm(count, generator=generator)[: count // 2 * 2].view(2, -1)
+        a, b, c, d = ends[0, one], ends[1, one], ends[0, other], ends[1, other]
+        allowed = (group[a] != group[d]) & (group[c] != group[b])
+        ends[1, one], ends[1, other] = torch.where(allowed, d, b), torch.where(allowed, b, d)
+    return rows[ends[0]], rows[ends[1]]
 
 
 def pairs_digest(pairs: Pairs) -> str:
@@ -151,10 +271,19 @@ def _sample_range(total: int, count: int, generator: torch.Generator) -> Tensor:
 
 
 def _largest_count(genuine: int, impostor: int, same_fraction: float) -> int:
-    """Largest count whose genuine and impostor parts both exist; found by bisection, as both parts grow with it."""
-    low, high = 0, genuine + impostor
+    """Largest count whose genuine and impostor parts both exist."""
+
+    def exists(count: int) -> bool:
+        same = round(count * same_fraction)
+        return same <= genuine and count - same <= impostor
+
+    return _largest(genuine + impostor, exists)
+
+
+def _largest(limit: int, possible: Callable[[int], bool]) -> int:
+    """Largest count in [0, limit] that is possible; smaller counts than a possible one are possible too."""
+    low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        same = round(middle * same_fraction)
-        low, high = (middle, high) if same <= genuine and middle - same <= impostor else (low, middle - 1)
+        low, high = (middle, high) if possible(middle) else (low, middle - 1)
     return low

@@ -2,50 +2,96 @@
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from siamese_mnist.bundle import is_bundle, read_bundle
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.models import Model, Siamese, build_model, to_unit
-from siamese_mnist.recipes import Settings
-from siamese_mnist.runs import RunError, read_run, read_weights
+from siamese_mnist.recipes import VARIANTS, Settings
+from siamese_mnist.registry import UnknownPartError
+from siamese_mnist.runs import RunError, list_runs, read_run, read_weights
 
 Images = ArrayLike | Tensor
 
+_IMAGES = 4096  # in memory as floats at a time
+_TILE = 64
 
-def load(run_dir: str | Path) -> "Verifier":
-    """Loads a run's model, threshold and calibration.
+
+def load(path: str | Path) -> "Verifier":
+    """Loads the model, threshold and calibration of a run or a bundle; nothing is unpickled.
 
     Args:
-        run_dir: a run's folder, such as `result.run_dir`.
+        path: a run's folder, such as `result.run_dir`, or a bundle, folder or zip file.
 
     Raises:
         RunError: if it is not a complete run of this version, or damaged.
+        BundleError: if it is a bundle of a newer format, or damaged.
     """
-    result = read_run(run_dir)
+    if is_bundle(path):
+        bundle = read_bundle(path)
+        return _verifier(path, bundle.config, bundle.decision, bundle.weights)
+    result = read_run(path)
     try:
-        config = json.loads((Path(run_dir) / "config.json").read_text())
-        image_size, classes = tuple(config.pop("image_size")), tuple(config.pop("classes"))
-        settings = Settings.from_dict(config)
-        decision = Decision(result.decision.threshold, result.decision.slope)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{run_dir} cannot be used ({error}); train the run again") from error
-    model = build_model(
-        design=settings.design,
-        **dataclasses.asdict(settings.parts),
-        image_size=image_size,
-        classes=len(classes),
-    )
+        config = json.loads((Path(path) / "config.json").read_text())
+        decision = dict(result.decision)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} cannot be used ({error}); train the run again") from error
+    return _verifier(path, config, decision, read_weights(path))
+
+
+def locate(name: str, runs_dir: str | Path) -> Path:
+    """The run or bundle that a user means: a path, or a variant, of which it is the newest run below `runs_dir`.
+
+    Raises:
+        UsageError: if it is neither, or there is no run of the variant.
+    """
+    if is_bundle(name) or (Path(name) / "result.json").is_file():
+        return Path(name)
+    if name not in VARIANTS:
+        if Path(name).exists():
+            raise RunError(f"{name} is neither a complete run nor a bundle: it has no result.json and no bundle.json")
+        raise UsageError(
+            f"{name!r} is neither a run, nor a bundle, nor a variant; `siamese-mnist run VARIANT` makes a run. "
+            f"Known variants: {', '.join(VARIANTS)}."
+        )
+    found = [run for run in list_runs(runs_dir) if run.get("variant") == name]
+    if not found:
+        raise UsageError(
+            f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name its folder by --runs-dir"
+        )
+    return Path(found[-1].run_dir)
+
+
+def _verifier(
+    source: str | Path, config: Mapping[str, Any], decision: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> "Verifier":
+    remade = f"train the run {'that this bundle is of ' if is_bundle(source) else ''}again"
     try:
-        model.load_state_dict(read_weights(run_dir))
+        values = dict(config)
+        height, width = values.pop("image_size")
+        classes = len(values.pop("classes"))
+        settings = Settings.from_dict(values)
+        chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
+        parts = dataclasses.asdict(settings.parts)
+        model = build_model(design=settings.design, **parts, image_size=(height, width), classes=classes)
+    except UnknownPartError as error:
+        raise RunError(f"{source} needs a part that is not installed: {error}") from error
+    # What a config.json of other hands can make parts raise is open.
+    except Exception as error:
+        raise RunError(f"{source} cannot be used ({error}); {remade}") from error
+    try:
+        model.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise RunError(f"the weights in {run_dir} do not fit its config.json; train the run again") from error
-    return Verifier(model, decision, image_size=image_size)
+        raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
+    return Verifier(model, chosen, image_size=(height, width))
 
 
 class Verifier:
@@ -81,10 +127,30 @@ class Verifier:
         if len(first) != len(second):
             raise UsageError(f"left and right must be equally many images, got {len(first)} and {len(second)}")
         scores = []
-        for one, other in zip(first.split(8192), second.split(8192), strict=True):
+        for one, other in zip(first.split(_IMAGES), second.split(_IMAGES), strict=True):
             row = torch.arange(len(one))
             scores.append(self.model.score_pairs(to_unit(torch.cat([one, other])), row, row + len(one)))
         return _numpy(torch.cat(scores))
+
+    def score_rows(self, images: Images, left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
+        """Scores of pairs of rows of images, which a Siamese design embeds once each.
+
+        Args:
+            images: (N, H, W) uint8.
+            left: (P,) integers, row of the first image of every pair.
+            right: (P,) integers, row of the second.
+
+        Returns:
+            (P,) float32, higher = more alike.
+
+        Raises:
+            UsageError: if shape or type is wrong, or a row is out of range.
+        """
+        tensor = self._checked(images, "images")
+        rows = np.stack(np.broadcast_arrays(left, right)).astype(np.int64)
+        if rows.ndim != 2 or rows.size == 0 or rows.min() < 0 or rows.max() >= len(tensor):
+            raise UsageError(f"left and right must be (P,) rows in 0..{len(tensor) - 1}, got {rows.shape[1:]}")
+        return _numpy(self.model.score_pairs(to_unit(tensor), *torch.from_numpy(rows)))
 
     def predict_proba(self, left: Images, right: Images) -> NDArray[np.float64]:
         """Calibrated probability of "same" for pairs (P, H, W), (P, H, W) uint8: (P,) in [0, 1]."""
@@ -117,32 +183,32 @@ class Verifier:
             (A, B) float32, higher = more alike.
         """
         first, second = self._checked(a, "a"), self._checked(b, "b")
-        matrix = np.empty((len(first), len(second)), np.float32)
         if isinstance(self.model, Siamese):
-            left, right = self._embed(first), self._embed(second)
-            rows = max(1, (1 << 18) // max(1, len(right)))
-            with torch.no_grad():
-                for start in range(0, len(left), rows):
-                    matrix[start : start + rows] = _numpy(self.model.score_matrix(left[start : start + rows], right))
-            return matrix
-        images = to_unit(torch.cat([first, second]))
-        columns = torch.arange(len(first), len(images))
-        for row in range(len(first)):
-            matrix[row] = _numpy(self.model.score_pairs(images, torch.full_like(columns, row), columns))
+            return _numpy(self.model.score_matrix(self._embed(first), self._embed(second)))
+        matrix = np.empty((len(first), len(second)), np.float32)
+        for top, rows in zip(range(0, len(first), _TILE), first.split(_TILE), strict=True):
+            for start, columns in zip(range(0, len(second), _TILE), second.split(_TILE), strict=True):
+                row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
+                scores = self.model.score_pairs(to_unit(torch.cat([rows, columns])), row, column + len(rows))
+                matrix[top : top + len(rows), start : start + len(columns)] = _numpy(scores).reshape(len(rows), -1)
         return matrix
 
     def _embed(self, images: Tensor) -> Tensor:
         assert isinstance(self.model, Siamese)
-        return torch.cat([self.model.embed(to_unit(chunk)) for chunk in images.split(8192)])
+        return torch.cat([self.model.embed(to_unit(chunk)) for chunk in images.split(_IMAGES)])
 
     def _checked(self, images: Images, name: str) -> Tensor:
-        tensor = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
+        try:
+            array = images if isinstance(images, Tensor) else np.asarray(images)
+        except ValueError as error:
+            raise UsageError(f"{name} must be images of one size: {error}") from error
         wanted = f"uint8 (N, {self.image_size[0]}, {self.image_size[1]})"
-        if tensor.dtype != torch.uint8 or tensor.ndim != 3 or tuple(tensor.shape[1:]) != self.image_size:
-            raise UsageError(f"{name} must be {wanted}, got {tensor.dtype} {tuple(tensor.shape)}".replace("torch.", ""))
-        if len(tensor) == 0:
+        if array.dtype not in (torch.uint8, np.uint8) or array.ndim != 3 or tuple(array.shape[1:]) != self.image_size:
+            raise UsageError(f"{name} must be {wanted}, got {array.dtype} {tuple(array.shape)}".replace("torch.", ""))
+        if len(array) == 0:
             raise UsageError(f"{name} holds no image; give at least one")
-        return tensor
+        # A copy where NumPy forbids writing or steps backwards, which PyTorch cannot share.
+        return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=["C", "W"]))
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:

@@ -2,12 +2,14 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from siamese_mnist_cli.main import main
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
@@ -15,7 +17,7 @@ from siamese_mnist.models import build_model
 from siamese_mnist.recipes import Recipe, TrainingProtocol
 from siamese_mnist.runs import list_runs
 
-SMALL, SHORT = "mnist-small", "short"
+SMALL, SHORT = "mnist-small", "short-test"
 
 sm.RECIPES.add(
     SHORT,
@@ -79,3 +81,44 @@ def rebuild(run):
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs the command in this process: its exit status, stdout and stderr."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(each) for each in arguments])
+        return SimpleNamespace(status=stopped.value.code, **capsys.readouterr()._asdict())
+
+    return call
+
+
+@pytest.fixture
+def mistake(command):
+    """Runs a command that has to fail: its one line on stderr."""
+
+    def call(*arguments, status=2):
+        done = command(*arguments)
+        assert done.status == status
+        assert done.out == ""
+        assert done.err.startswith("siamese-mnist: ")
+        assert done.err.endswith("\n")
+        assert done.err.count("\n") == 1
+        return done.err.removeprefix("siamese-mnist: ").strip()
+
+    return call
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes rich believe in a terminal of some width."""
+
+    def set_width(columns):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setenv("TTY_COMPATIBLE", "1")
+        monkeypatch.setenv("TTY_INTERACTIVE", "0")
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    return set_width

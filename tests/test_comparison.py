@@ -1,6 +1,8 @@
 """Runs to rows."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -10,11 +12,13 @@ from siamese_mnist.recipes import Settings
 from siamese_mnist.runs import RunResult
 
 
-def changed(run, seed, accuracy, recall, seconds):
-    """A run's result with other figures."""
+def changed(run, run_dir, seed, accuracy, recall, seconds):
+    """A run's result with other figures, its scores in a folder of their own."""
+    run_dir.mkdir()
+    shutil.copy(Path(run.run_dir) / "test_scores.npz", run_dir)
     values = json.loads(json.dumps(run))
     values["seed"] = seed
-    values["run_dir"] = f"runs/{seed}"
+    values["run_dir"] = str(run_dir)
     values["test"]["accuracy"] = accuracy
     values["test"]["same"]["recall"] = recall
     values["phase1"]["train_seconds"] = seconds
@@ -48,20 +52,20 @@ def test_a_row_holds_the_runs_figures(finished):
     assert row["run_dirs"] == [run.run_dir]
 
 
-def test_rows_average_over_seeds(finished):
+def test_rows_average_over_seeds(finished, tmp_path):
     run = finished["siamese"]
     rows = compare(
         [
-            changed(run, 0, accuracy=0.5, recall=0.4, seconds=1.0),
+            changed(run, tmp_path / "0", 0, accuracy=0.5, recall=0.4, seconds=1.0),
             finished["baseline"],
-            changed(run, 1, accuracy=0.8, recall=0.6, seconds=2.0),
-            changed(run, 2, accuracy=0.9, recall=0.8, seconds=6.0),
+            changed(run, tmp_path / "1", 1, accuracy=0.8, recall=0.6, seconds=2.0),
+            changed(run, tmp_path / "2", 2, accuracy=0.9, recall=0.8, seconds=6.0),
         ]
     )
     assert [row["variant"] for row in rows[1:]] == ["siamese", "baseline"]
     row = rows[1]
     assert row["seeds"] == [0, 1, 2]
-    assert row["run_dirs"] == ["runs/0", "runs/1", "runs/2"]
+    assert row["run_dirs"] == [str(tmp_path / name) for name in "012"]
     assert row["accuracy"] == pytest.approx(2.2 / 3)
     assert row["same"]["recall"] == pytest.approx(0.6)
     assert row["same"]["precision"] == pytest.approx(run.test.same.precision)

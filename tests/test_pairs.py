@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from siamese_mnist import Pairs, UsageError, draw_pairs, pairs_digest
+from siamese_mnist.pairs import draw_disjoint_pairs, largest_disjoint_count
 
 properties = settings(deadline=None, derandomize=True, max_examples=80)
 label_sets = st.lists(st.integers(0, 4), min_size=1, max_size=9).map(torch.tensor)
@@ -138,14 +139,14 @@ DRAWS = 1500
 LABELS = torch.tensor([7, 2, 7, 2, 2, 0])
 
 
-def inclusion_p_value(counts, population, size):
-    """Chi-square test that every member is drawn equally often by `DRAWS` draws of `size` without replacement.
+def inclusion_p_value(counts, population, size, draws=DRAWS):
+    """Chi-square test that every member is drawn equally often by `draws` draws of `size` without replacement.
 
-    The inclusion counts have covariance DRAWS p (1 - p) n / (n - 1) (I - 1/n), so their scaled squares are chi-square.
+    The inclusion counts have covariance draws p (1 - p) n / (n - 1) (I - 1/n), so their scaled squares are chi-square.
     """
     share = size / len(population)
-    variance = DRAWS * share * (1 - share) * len(population) / (len(population) - 1)
-    statistic = sum((counts[member] - DRAWS * share) ** 2 for member in population) / variance
+    variance = draws * share * (1 - share) * len(population) / (len(population) - 1)
+    statistic = sum((counts[member] - draws * share) ** 2 for member in population) / variance
     return stats.chi2.sf(statistic, len(population) - 1)
 
 
@@ -164,6 +165,85 @@ def test_uniform(count, self_pairs, mirrored):
         assert inclusion_p_value(counts, members, count // 2) > 1e-3
     assert inclusion_p_value(places, range(count), count // 2) > 1e-3, "genuine pairs have no favourite place"
     assert stats.binomtest(order[True], order.total()).pvalue > 1e-3, "neither side has a favourite"
+
+
+def disjoint_counts(labels):
+    """Every (genuine, impostor) number of pairs without a common image, by trying all matchings."""
+    if not labels:
+        return frozenset({(0, 0)})
+    first, *others = labels
+    found = set(disjoint_counts(tuple(others)))  # the first image stays alone
+    for place, label in enumerate(others):
+        for genuine, impostor in disjoint_counts((*others[:place], *others[place + 1 :])):
+            found.add((genuine + 1, impostor) if label == first else (genuine, impostor + 1))
+    return frozenset(found)
+
+
+few_labels = st.lists(st.integers(0, 3), min_size=1, max_size=8).map(lambda labels: torch.tensor(sorted(labels)))
+
+
+@properties
+@given(few_labels, st.floats(0, 1))
+def test_largest_disjoint_count_by_brute_force(labels, fraction):
+    possible = disjoint_counts(tuple(labels.tolist()))
+    counts = [n for n in range(len(labels)) if (round(n * fraction), n - round(n * fraction)) in possible]
+    assert counts == list(range(len(counts))), "what is possible once stays possible with fewer pairs"
+    assert largest_disjoint_count(labels, fraction) == counts[-1]
+
+
+@properties
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60).map(torch.tensor), st.floats(0, 1), st.floats(0, 1), seeds)
+def test_disjoint_invariants(labels, share, fraction, seed):
+    largest = largest_disjoint_count(labels, fraction)
+    for count in {round(share * largest), largest}:
+        pairs = draw_disjoint_pairs(labels, count, same_fraction=fraction, generator=seeded(seed))
+        assert [column.shape for column in pairs] == [(count,)] * 3
+        assert [column.dtype for column in pairs] == [torch.int64, torch.int64, torch.bool]
+        assert torch.equal(labels[pairs.left] == labels[pairs.right], pairs.same)
+        assert int(pairs.same.sum()) == round(count * fraction)
+        assert len(torch.cat([pairs.left, pairs.right]).unique()) == 2 * count, "every image is in one pair only"
+    again = draw_disjoint_pairs(labels, largest, same_fraction=fraction, generator=seeded(seed))
+    assert largest == 0 or all(torch.equal(a, b) for a, b in zip(pairs, again, strict=True) if count == largest)
+    with pytest.raises(UsageError, match=rf"^{largest + 1} pairs .* largest possible count is {largest}$"):
+        draw_disjoint_pairs(labels, largest + 1, same_fraction=fraction, generator=seeded(seed))
+
+
+def test_all_images_of_the_test_set_fit(tenth):
+    assert largest_disjoint_count(tenth.test.labels) == 500
+
+
+def test_impostor_matchings_are_equally_likely():
+    """Four impostor pairs among ten images of five classes: every matching as often as any other."""
+    labels = torch.arange(5).repeat_interleave(2)
+    generator, counts = seeded(), Counter()
+    for _ in range(DRAWS):
+        pairs = draw_disjoint_pairs(labels[:8], 4, same_fraction=0.0, generator=generator)
+        counts[tuple(sorted(listed(pairs, mirrored=False)))] += 1
+    assert len(counts) == 60  # perfect matchings of 4 couples that never join a couple
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-3
+
+
+def test_disjoint_pairs_have_no_favourite_image_or_class(tenth):
+    labels, generator = tenth.test.labels, seeded()
+    images, classes = torch.zeros(len(labels)), torch.zeros(10, 10)
+    for _ in range(200):
+        pairs = draw_disjoint_pairs(labels, 100, generator=generator)
+        images[torch.cat([pairs.left, pairs.right])] += 1
+        classes.index_put_((labels[pairs.left], labels[pairs.right]), torch.tensor(1.0), accumulate=True)
+    assert inclusion_p_value(images.tolist(), range(len(labels)), 200, draws=200) > 1e-3
+    off = ~torch.eye(10, dtype=torch.bool)
+    share = labels.bincount().double()
+    expected = share.outer(share)[off]
+    assert stats.chisquare(classes[off], expected / expected.sum() * classes[off].sum()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "message"),
+    [(-1, 0.5, ">= 0, got -1"), (4, 1.1, r"\[0, 1\], got 1.1"), (4, float("nan"), "nan")],
+)
+def test_bad_disjoint_argument(count, fraction, message):
+    with pytest.raises(UsageError, match=message):
+        draw_disjoint_pairs(torch.arange(10), count, same_fraction=fraction, generator=seeded())
 
 
 def test_digest_is_the_hash_of_the_columns():

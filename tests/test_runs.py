@@ -6,21 +6,38 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
-from siamese_mnist.runs import RunError, RunResult, check_writable, list_runs, read_run, read_weights, write_run
+from siamese_mnist.runs import (
+    RunError,
+    RunResult,
+    check_writable,
+    list_runs,
+    read_run,
+    read_scores,
+    read_weights,
+    write_run,
+)
 
 RESULT = {"variant": "siamese", "test": {"accuracy": 0.9, "same": {"f1": 0.8}}, "phase1": {"accuracy": None}}
 CONFIG = {"seed": 0, "classes": ["0", "1"]}
 HISTORY = [("phase", "loss"), (1, 0.5), (2, "")]
 WEIGHTS = {"w": torch.arange(6.0).view(2, 3), "turned": torch.arange(6.0).view(2, 3).T, "count": torch.tensor(3)}
-FILES = {"config.json", "history.csv", "model.safetensors", "result.json"}
+SCORES = {
+    "left": np.array([0, 1]),
+    "right": np.array([1, 1]),
+    "same": np.array([False, True]),
+    "score": np.array([0.5, -1.5], dtype=np.float32),
+    "swapped_score": np.array([0.25, -1.5], dtype=np.float32),
+}
+FILES = {"config.json", "history.csv", "model.safetensors", "result.json", "test_scores.npz"}
 
 
 def write(runs_dir, name="a", **changes):
-    given = {"result": RESULT, "config": CONFIG, "history": HISTORY, "weights": WEIGHTS}
+    given = {"result": RESULT, "config": CONFIG, "history": HISTORY, "scores": SCORES, "weights": WEIGHTS}
     return write_run(runs_dir, name, **given | changes)
 
 
@@ -48,6 +65,10 @@ def test_read_back(tmp_path):
     weights = read_weights(tmp_path / "a")
     assert weights.keys() == WEIGHTS.keys()
     assert all(torch.equal(weights[name], tensor) for name, tensor in WEIGHTS.items())
+    scores = read_scores(tmp_path / "a")
+    assert scores.keys() == SCORES.keys()
+    for name, column in SCORES.items():
+        np.testing.assert_array_equal(scores[name], column, strict=True)
 
 
 def test_result_by_attribute():
@@ -83,13 +104,15 @@ def history_that_fails():
     no_space()
 
 
-@pytest.mark.parametrize("moment", ["weights", "history", "rename"])
+@pytest.mark.parametrize("moment", ["weights", "scores", "history", "rename"])
 def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch, moment):
     write(tmp_path)
     before = content(tmp_path)
     changes = {}
     if moment == "weights":
         monkeypatch.setattr(safetensors.torch, "save_file", no_space)
+    elif moment == "scores":
+        monkeypatch.setattr(np, "savez_compressed", no_space)
     elif moment == "history":
         changes["history"] = history_that_fails()
     else:
@@ -137,13 +160,35 @@ def test_a_folder_that_refuses(tmp_path):  # noqa: ARG001
 def test_reading_what_is_no_run(tmp_path):
     with pytest.raises(RunError, match=f"{tmp_path} is not a complete run: it has no result.json"):
         read_run(tmp_path)
-    write(tmp_path)
-    (tmp_path / "a" / "model.safetensors").write_bytes(b"short")
-    with pytest.raises(RunError, match=r"model\.safetensors cannot be read .*; train the run again"):
-        read_weights(tmp_path / "a")
-    (tmp_path / "a" / "model.safetensors").unlink()
-    with pytest.raises(RunError, match=r"model\.safetensors cannot be read"):
-        read_weights(tmp_path / "a")
+
+
+def flip_bytes(path):
+    """Damages the inside of a file, as a bad disk does; its length stays."""
+    damaged = bytearray(path.read_bytes())
+    for place in range(len(damaged) // 4, len(damaged) // 2):
+        damaged[place] ^= 0xFF
+    path.write_bytes(damaged)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"), [(read_weights, "model.safetensors"), (read_scores, "test_scores.npz")], ids=["weights", "scores"]
+)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"not this"),
+        lambda path: path.write_bytes(path.read_bytes()[:-40]),
+        flip_bytes,
+    ],
+    ids=["missing", "empty", "another file", "truncated", "flipped"],
+)
+def test_reading_damaged_arrays(tmp_path, read, name, damage):
+    write(tmp_path, scores={key: np.tile(column, 500) for key, column in SCORES.items()})
+    damage(tmp_path / "a" / name)
+    with pytest.raises(RunError, match=rf"{name} cannot be read .*; train the run again"):
+        read(tmp_path / "a")
 
 
 DAMAGES = {

@@ -107,7 +107,9 @@ def test_frozen_means_frozen(small, pretrained, pairs, test_pairs, variant, supe
     assert any(name.endswith("running_var") for name in backbone)
     second_phase(model, small, pairs, test_pairs, supervision=supervision)
     assert all(unchanged(model.backbone, backbone).values())
-    weights = {name: same for name, same in unchanged(model.head, head).items() if "project" in name or "layers" in name}
+    weights = {
+        name: same for name, same in unchanged(model.head, head).items() if "project" in name or "layers" in name
+    }
     assert weights
     assert not any(weights.values())
     assert not model.training

@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import typer
 
-from siamese_mnist_cli import compare, listing, run
+from siamese_mnist_cli import bundling, compare, evaluate, listing, predict, report, run
 
 app = typer.Typer(
     name="siamese-mnist",
@@ -19,6 +19,12 @@ app = typer.Typer(
 )
 app.command(name="run")(run.run)
 app.command(name="compare")(compare.compare)
+app.command(name="evaluate")(evaluate.evaluate)
+app.command(name="report")(report.report)
+app.command(name="figures")(report.figures)
+app.command(name="predict")(predict.predict)
+app.command(name="bundle")(bundling.bundle)
+app.command(name="export")(bundling.export)
 app.command(name="list")(listing.list_parts)
 
 

@@ -10,3 +10,9 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's f
 Download = Annotated[bool, typer.Option("--download", help="Fetch missing data files.")]
 RunsDir = Annotated[Path, typer.Option(help="Folder of all runs.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+TestProtocol = Annotated[
+    str | None,
+    typer.Option(
+        help="Test pairs: `random`, or `disjoint`, every test image in one pair only.", show_default="recipe's"
+    ),
+]

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -10,7 +11,12 @@ from rich.text import Text
 
 Report = Callable[[str, int, int], None]
 
-_EVERY = 16
+
+class Titled(Protocol):
+    """Makes the progress function of what a title names."""
+
+    def __call__(self, title: str, *, every: int = 16, unit: str = "updates") -> Report:
+        """In a terminal the bar moves every so many units; elsewhere every single one gets a line if `every` is 1."""
 
 
 class _Rate(ProgressColumn):
@@ -19,7 +25,7 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def shown() -> Iterator[Callable[[str], Report]]:
+def shown() -> Iterator[Titled]:
     """Gives a function that makes the progress function of a run, by the run's title."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -34,11 +40,11 @@ def shown() -> Iterator[Callable[[str], Report]]:
     )
     with Progress(*columns, console=console) as progress:
 
-        def titled(title: str) -> Report:
+        def titled(title: str, *, every: int = 16, unit: str = "updates") -> Report:  # noqa: ARG001
             tasks = {}
 
             def report(stage: str, done: int, total: int) -> None:
-                if done % _EVERY and done != total:
+                if done % every and done != total:
                     return
                 if stage not in tasks:
                     tasks[stage] = progress.add_task(f"{title}, {stage}", total=total)
@@ -49,15 +55,16 @@ def shown() -> Iterator[Callable[[str], Report]]:
         yield titled
 
 
-def _plain(title: str) -> Report:
+def _plain(title: str, *, every: int = 16, unit: str = "updates") -> Report:
     starts: dict[str, float] = {}
 
     def report(stage: str, done: int, total: int) -> None:
         starts.setdefault(stage, time.perf_counter())
-        if done == total:
+        if done and (done == total or every == 1):
             seconds = time.perf_counter() - starts[stage]
+            count = total if done == total else f"{done} of {total}"
             Console(stderr=True, width=200).print(
-                f"{title}: {stage}, {total} updates in {seconds:.1f} s", highlight=False
+                f"{title}: {stage}, {count} {unit} in {seconds:.1f} s", highlight=False
             )
 
     return report

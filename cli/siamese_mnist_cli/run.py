@@ -60,6 +60,7 @@ def run(
     ] = None,
     train_pairs: Annotated[int | None, _setting("Pairs drawn from the training images.")] = None,
     test_pairs: Annotated[int | None, _setting("Pairs drawn from the test images.")] = None,
+    test_protocol: options.TestProtocol = None,
     pair_seed: Annotated[int | None, _setting("Seed of the pairs.")] = None,
     curve: Annotated[
         bool | None,
@@ -99,6 +100,7 @@ def run(
         "precision": precision,
         "train_pairs": train_pairs,
         "test_pairs": test_pairs,
+        "test_protocol": test_protocol,
         "pair_seed": pair_seed,
         "curve": curve,
     }

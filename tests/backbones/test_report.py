@@ -93,15 +93,18 @@ def dense_layers(head):
     return [layer for layer in head if isinstance(layer, torch.nn.Linear)]
 
 
-def roughen(backbone, seed=0):
-    """Gives every bias and statistic a value that matters, as training would."""
-    generator = torch.Generator().manual_seed(seed)
+def create(**options):
+    """A backbone for pairs with fixed weights, in which every bias and statistic matters, as after training."""
+    torch.manual_seed(0)
+    backbone = create_backbone("report", in_channels=2, **options).eval()
     with torch.no_grad():
-        for name, tensor in backbone.state_dict().items():
-            if name.endswith(("running_var", "norms.0.weight", "norms.1.weight", "norms.2.weight")):
-                tensor.uniform_(0.5, 1.5, generator=generator)
-            elif name.endswith(("bias", "running_mean")):
-                tensor.normal_(0, 0.3, generator=generator)
+        for block in backbone.blocks:
+            for conv, norm in zip(block.convs, block.norms, strict=True):
+                for tensor in (norm.weight, norm.running_var):
+                    tensor.uniform_(0.5, 1.5)
+                for tensor in (conv.bias, norm.bias, norm.running_mean):
+                    tensor.normal_(0, 0.3)
+    return backbone
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +124,7 @@ def test_parameter_counts():
 
 @with_options
 def test_inference_and_training_mode(options, pairs):
-    ours, theirs = create_backbone("report", in_channels=2, **options).double(), keras_backbone(**options)
-    roughen(ours)
+    ours, theirs = create(**options).double(), keras_backbone(**options)
     theirs.set_weights([to_keras(tensor) for tensor in tensors(ours)])
     x = pairs.permute(0, 2, 3, 1)
     assert theirs.output_shape == (None, ours.feature_dim)
@@ -136,8 +138,7 @@ def test_inference_and_training_mode(options, pairs):
 
 def test_bytes_as_pixels(pairs):
     """`pixel_max` 255 is the network on raw bytes."""
-    ours, theirs = create_backbone("report", in_channels=2, pixel_max=255).double().eval(), keras_backbone()
-    roughen(ours)
+    ours, theirs = create(pixel_max=255).double(), keras_backbone()
     theirs.set_weights([to_keras(tensor) for tensor in tensors(ours)])
     expected = theirs(255 * pairs.permute(0, 2, 3, 1), training=False).detach()
     scale = float(expected.abs().max())
@@ -243,8 +244,7 @@ def test_initial_values():
 @with_options
 def test_pair_features(options, tenth):
     """Sharing the first block's work between pairs gives what one pass per pair gives."""
-    backbone = create_backbone("report", in_channels=2, **options).eval()
-    roughen(backbone)
+    backbone = create(**options)
     images = tenth.train.images[:7].unsqueeze(1) / 255
     left, right = torch.cartesian_prod(torch.arange(7), torch.arange(7)).unbind(1)
     shared = backbone.pair_features(images, left, right, chunk=10)
@@ -254,8 +254,7 @@ def test_pair_features(options, tenth):
 
 
 def test_pair_features_of_bytes(tenth):
-    backbone = create_backbone("report", in_channels=2, pixel_max=255).eval()
-    roughen(backbone)
+    backbone = create(pixel_max=255)
     images = tenth.train.images[:5].unsqueeze(1) / 255
     left, right = torch.tensor([0, 1, 4]), torch.tensor([3, 1, 2])
     expected = backbone(torch.cat([images[left], images[right]], 1)).detach()
@@ -264,8 +263,7 @@ def test_pair_features_of_bytes(tenth):
 
 
 def test_pair_features_change_nothing(pairs):
-    backbone = create_backbone("report", in_channels=2).eval()
-    roughen(backbone)
+    backbone = create()
     before = {name: tensor.clone() for name, tensor in backbone.state_dict().items()}
     backbone.pair_features(pairs[:, :1].float(), torch.tensor([0]), torch.tensor([1]))
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())

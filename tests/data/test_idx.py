@@ -157,9 +157,7 @@ def test_damaged(tmp_path, contents, damage, message, compressed):
         load_dataset("mnist", tmp_path)
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda raw: raw[:-9], lambda raw: raw[:40] + b"?" * 20 + raw[60:], lambda _: b"no"]
-)
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:40] + b"?" * 20 + raw[60:], lambda _: b"no"])
 def test_damaged_gzip(tmp_path, contents, damage):
     write(tmp_path, MNIST_STEMS, contents, compressed=True)
     path = tmp_path / f"{MNIST_STEMS[2]}.gz"

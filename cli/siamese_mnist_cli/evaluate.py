@@ -1,0 +1,85 @@
+"""`siamese-mnist evaluate`: figures and intervals for a file of scores, from any model."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from siamese_mnist_cli import options
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="CSV, .csv.gz or Parquet with the columns left, right, same, score.")],
+    threshold: Annotated[
+        float | None, typer.Option(help="Score from which a pair counts as same, fitted elsewhere.")
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(help="Score file of other pairs; threshold and probability are fitted on it.")
+    ] = None,
+    fit_on_test: Annotated[
+        bool, typer.Option("--fit-on-test", help="Fit them on the evaluated rows; the figures are then too good.")
+    ] = False,
+    as_json: options.Json = False,
+) -> None:
+    """Evaluate the scores of any model: every figure with a 95 % interval that knows that pairs share images.
+
+    Without a threshold, only the figures that need none are given.
+    """
+    from siamese_mnist.scorefile import evaluate_file
+
+    result = evaluate_file(file, threshold=threshold, calibration=calibration, fit_on_test=fit_on_test)
+    if as_json:
+        print(json.dumps(result))
+    else:
+        _print_table(result)
+
+
+_ABOUT = ("file", "threshold", "calibration", "threshold_fitted_on_test", "pairs", "images", "confusion_matrix")
+
+
+def _print_table(result: Mapping[str, Any]) -> None:
+    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    console.print(f"{result['pairs']:,} pairs of {result['images']:,} images: {result['file']}", markup=False)
+    table = Table("figure")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    for name, value, interval in _rows(result):
+        table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "-")
+    console.print(table)
+    if "confusion_matrix" in result:
+        (rejected, false_match), (missed, accepted) = result["confusion_matrix"]
+        console.print(
+            f"different pairs: {rejected:,} right, {false_match:,} wrong; same pairs: {accepted:,} right, "
+            f"{missed:,} wrong",
+            markup=False,
+        )
+    console.print(_threshold_line(result), markup=False)
+
+
+def _threshold_line(result: Mapping[str, Any]) -> str:
+    if result["threshold"] is None:
+        return (
+            "no threshold, so only figures that need none; "
+            "for the others give --threshold, --calibration or --fit-on-test"
+        )
+    text = f"threshold {result['threshold']:.6g}"
+    if result["calibration"] is not None:
+        return f"{text}, fitted on {result['calibration']}"
+    if result["threshold_fitted_on_test"]:
+        return f"{text}, FITTED ON THE EVALUATED ROWS: figures at the threshold are too good"
+    return f"{text} as given; figures of probabilities need --calibration"
+
+
+def _rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float, list[float] | None]]:
+    for name, value in values.items():
+        if name.endswith("_interval") or (not prefix and name in _ABOUT):
+            continue
+        label = name.replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _rows(value, f"{label} at false match rate " if name == "true_match_rate" else f"{label} ")
+        else:
+            yield prefix + label, value, values.get(f"{name}_interval")

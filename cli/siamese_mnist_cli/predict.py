@@ -1,0 +1,110 @@
+"""`siamese-mnist predict`: whether images show the same class, for one pair or for many."""
+
+import csv
+import dataclasses
+import json
+import sys
+from collections.abc import Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from siamese_mnist_cli import options, progress
+
+Images = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Two image files, or one folder: every two of its images.", show_default=False),
+]
+
+
+def predict(
+    run: Annotated[str, typer.Argument(help="A run's folder, a bundle, or a variant: its newest run in --runs-dir.")],
+    images: Images = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(help="CSV file with columns left,right: image files, relative to its own folder."),
+    ] = None,
+    normalise: Annotated[
+        bool,
+        typer.Option(
+            "--normalise/--no-normalise",
+            help="Bring images to MNIST's convention: light on dark, 20 x 20 box, centred by mass.",
+        ),
+    ] = True,
+    runs_dir: options.RunsDir = Path("runs"),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON and nothing else: one object, or one a line for many pairs.")
+    ] = False,
+) -> None:
+    """Tell whether two images show the same class, and how sure that is.
+
+    Images may be of any format, size and colour, dark on light or light on dark. For many pairs, rows are printed as
+    CSV while they are found; pairs that cannot be answered are listed on stderr at the end.
+    """
+    from siamese_mnist.errors import UsageError
+    from siamese_mnist.prediction import Failure, FilePair, answer_files, count_pairs, pairs_of_csv, pairs_of_folder
+    from siamese_mnist.verifier import load, locate
+
+    named = images or []
+    source = pairs or (named[0] if len(named) == 1 and named[0].is_dir() else None)
+    if pairs is not None and named:
+        raise UsageError("images and --pairs exclude each other; give one of them")
+    if source is None and len(named) != 2:
+        raise UsageError(f"name two images, one folder of images, or a file with --pairs; got {len(named)} images")
+    total = count_pairs(source) if source else 1
+    place = locate(run, runs_dir)
+    verifier = load(place)
+    if source is None:
+        left, right = map(str, named)
+        answer = next(answer_files(verifier, [FilePair(row=1, left=left, right=right)], normalised=normalise))
+        if isinstance(answer, Failure):
+            raise UsageError(answer.reason)
+        print(json.dumps({**dataclasses.asdict(answer), "run": str(place)}) if as_json else _text(answer))
+        return
+    given = pairs_of_folder(source) if source.is_dir() else pairs_of_csv(source)
+    failures = _stream(answer_files(verifier, given, normalised=normalise), total, as_json)
+    if failures:
+        for failure in failures:
+            print(f"pair {failure.row}: {failure.reason}", file=sys.stderr)
+        raise UsageError(f"{len(failures)} of {total} pairs have no answer; they are listed above")
+
+
+def _stream(answers: Iterable[Any], total: int, as_json: bool) -> list[Any]:
+    """Prints answers as they come and returns the failures."""
+    from siamese_mnist.prediction import BATCH, Answer, Failure
+
+    out = sys.stdout  # a live bar puts another one in its place
+    failures: list[Any] = []
+    writer = csv.DictWriter(out, [field.name for field in dataclasses.fields(Answer)], lineterminator="\n")
+    if not as_json:
+        writer.writeheader()
+    # Rows and a bar in one terminal would overwrite each other.
+    shown = nullcontext(lambda title, unit: lambda *update: None) if out.isatty() else progress.shown()  # noqa: ARG005
+    with shown as titled:
+        report = titled("predict", unit="pairs")
+        report("scoring", 0, total)
+        for done, answer in enumerate(answers, start=1):
+            if isinstance(answer, Failure):
+                failures.append(answer)
+            elif as_json:
+                print(json.dumps(dataclasses.asdict(answer)), file=out)
+            else:
+                writer.writerow(dataclasses.asdict(answer))
+            if done % BATCH == 0 or done == total:
+                out.flush()
+                report("scoring", done, total)
+    return failures
+
+
+def _text(answer: Any) -> str:
+    said = "same" if answer.same else "different"
+    swapped = f"{said} as well" if answer.stable else f"{'different' if answer.same else 'same'}: the order decides"
+    return (
+        f"{said}\n"
+        f"probability of same  {answer.probability:.4f}\n"
+        f"score                {answer.score:.4f}\n"
+        f"threshold            {answer.threshold:.4f}\n"
+        f"swapped              {swapped} (score {answer.swapped_score:.4f})"
+    )

@@ -1,0 +1,368 @@
+"""A file of scores, from any model, to the figures and intervals that runs get.
+
+A score file is CSV (also gzipped, `.csv.gz`) or Parquet with the columns `left` and `right` (image identifiers, text or
+whole numbers), `same` (0 or 1) and `score` (higher = more alike), one row a pair; other columns are ignored.
+"""
+
+import csv
+import gzip
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese_mnist.bootstrap import STATISTICS, bootstrap_intervals
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision, evaluate, fit_decision
+from siamese_mnist.intervals import accuracy_interval
+
+COLUMNS = ("left", "right", "same", "score")
+
+_TRUE, _FALSE = ("1", "1.0", "true", "True", "TRUE"), ("0", "0.0", "false", "False", "FALSE")
+_THRESHOLD_FREE = ("roc_auc", "average_precision", "equal_error_rate", "true_match_rate")
+_PROBABILITY = ("log_loss", "brier_score", "expected_calibration_error")
+_LARGEST_REPLICATES = 1000
+_LEAST_REPLICATES = 10
+_REPLICATED_PAIRS = 100_000_000  # about as many pairs are weighed in all, for each kind of replicate
+
+
+class ScoreFileError(UsageError):
+    """A score file that cannot be used; the message names row and column. Rows count from 1, below the header."""
+
+
+class ScoredPairs(NamedTuple):
+    """The rows of a score file."""
+
+    left: NDArray[np.int64]  # (P,) number of the left image, the same for equal identifiers
+    right: NDArray[np.int64]  # (P,)
+    same: NDArray[np.bool_]  # (P,) True = same class
+    score: NDArray[np.float64]  # (P,) higher = more alike
+
+
+def read_scorefile(path: str | Path) -> ScoredPairs:
+    """Reads a score file.
+
+    Raises:
+        ScoreFileError: if it cannot be read, has no rows, lacks a column, holds an empty identifier, a label other than
+            0 and 1, a score that is not a finite number, the same pair (left, right) twice, or one class only.
+    """
+    path = Path(path)
+    kind = path.suffixes[-2:]
+    if kind[-1:] == [".parquet"]:
+        pairs = _read_parquet(path)
+    elif kind[-1:] == [".csv"] or kind == [".csv", ".gz"]:
+        pairs = _read_csv(path)
+    else:
+        raise ScoreFileError(f"cannot tell what kind of file {path} is; name it .csv, .csv.gz or .parquet")
+    if not pairs.score.size:
+        raise ScoreFileError(f"{path} has no rows; give one row a pair below the header {','.join(COLUMNS)}")
+    finite = np.isfinite(pairs.score)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        _refuse(path, row, "score", f"{pairs.score[row]} is not a finite number")
+    _check_unique(path, pairs)
+    if pairs.same.all() or not pairs.same.any():
+        only = int(pairs.same[0])
+        raise ScoreFileError(
+            f"{path}, rows 1 to {pairs.same.size}, column same: all are {only}; give pairs of both classes"
+        )
+    return pairs
+
+
+def evaluate_scores(
+    pairs: ScoredPairs, decision: Decision | None = None, *, threshold: float | None = None
+) -> dict[str, Any]:
+    """All figures of scored pairs, ready for JSON: each beside its 95 % interval over images, `<name>_interval`.
+
+    Args:
+        pairs: what is evaluated.
+        decision: threshold and calibration, fitted on other pairs; gives everything.
+        threshold: a threshold alone; gives all but the figures of probabilities.
+
+    With neither, only the figures that need no threshold are given.
+
+    Returns:
+        The figures of `siamese_mnist.evaluation.evaluate` that can be given, and `images`, the number of them.
+
+    Raises:
+        UsageError: if the threshold is not finite, or both are given.
+    """
+    if decision is not None and threshold is not None:
+        raise UsageError("give a decision or a threshold, not both")
+    if threshold is not None and not math.isfinite(threshold):
+        raise UsageError(f"threshold must be finite, got {threshold}")
+    used = decision or Decision(float(np.median(pairs.score)) if threshold is None else threshold, 1.0)
+    figures = evaluate(pairs.score, pairs.same, used)
+    if decision is None:
+        figures = {name: value for name, value in figures.items() if name not in _PROBABILITY}
+        if threshold is None:
+            figures = {name: value for name, value in figures.items() if name in ("pairs", *_THRESHOLD_FREE)}
+    known = [name for name in STATISTICS if name.partition("/")[0] in figures and name != "accuracy"]
+    intervals = bootstrap_intervals(
+        pairs.score,
+        pairs.same,
+        pairs.left,
+        pairs.right,
+        used,
+        rng=np.random.default_rng(0),
+        statistics=known,
+        replicates=replicates_for(pairs.same.size),
+    )
+    if "accuracy" in figures:
+        correct = used.predict(pairs.score) == pairs.same
+        intervals["accuracy"] = accuracy_interval(correct, pairs.left, pairs.right)
+    images = int(max(pairs.left.max(), pairs.right.max())) + 1
+    return {"pairs": figures.pop("pairs"), "images": images, **_with_intervals(figures, intervals)}
+
+
+def evaluate_file(
+    path: str | Path,
+    *,
+    threshold: float | None = None,
+    calibration: str | Path | None = None,
+    fit_on_test: bool = False,
+) -> dict[str, Any]:
+    """Evaluates a score file; see `evaluate_scores`.
+
+    Args:
+        path: the score file.
+        threshold: a threshold fitted elsewhere.
+        calibration: a score file of other pairs that threshold and probability of "same" are fitted on.
+        fit_on_test: fit them on the evaluated rows themselves, which makes the figures too good.
+
+    Returns:
+        As `evaluate_scores`, with `file`, `threshold` (None without one), `calibration` and `threshold_fitted_on_test`.
+
+    Raises:
+        UsageError: if more than one of the three is given, the calibration file is the evaluated one, or a file cannot
+            be used.
+    """
+    if (threshold is not None) + (calibration is not None) + fit_on_test > 1:
+        raise UsageError("--threshold, --calibration and --fit-on-test exclude each other; give one")
+    pairs = read_scorefile(path)
+    decision = None
+    if calibration is not None:
+        fitting = read_scorefile(calibration)
+        if all(np.array_equal(one, other) for one, other in zip(pairs, fitting, strict=True)):
+            raise UsageError(
+                f"{calibration} holds the rows that are evaluated; fit on other pairs, or ask for --fit-on-test"
+            )
+        decision = fit_decision(fitting.score, fitting.same)
+        del fitting
+    elif fit_on_test:
+        decision = fit_decision(pairs.score, pairs.same)
+    return {
+        "file": str(path),
+        "threshold": decision.threshold if decision else threshold,
+        "calibration": None if calibration is None else str(calibration),
+        "threshold_fitted_on_test": fit_on_test,
+        **{
+            name: value
+            for name, value in evaluate_scores(pairs, decision, threshold=threshold).items()
+            if name != "threshold"
+        },
+    }
+
+
+def replicates_for(pairs: int) -> int:
+    """Bootstrap replicates of each kind: fewer for more pairs, so that the time stays bounded."""
+    return max(_LEAST_REPLICATES, min(_LARGEST_REPLICATES, _REPLICATED_PAIRS // pairs))
+
+
+def _with_intervals(
+    figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float]], prefix: str = ""
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in figures.items():
+        path = f"{prefix}{name}"
+        result[name] = _with_intervals(value, intervals, f"{path}/") if isinstance(value, Mapping) else value
+        if path in intervals:
+            result[f"{name}_interval"] = list(intervals[path])
+    return result
+
+
+def _refuse(path: Path, row: int, column: str, what: str) -> NoReturn:
+    raise ScoreFileError(f"{path}, row {row + 1}, column {column}: {what}")
+
+
+def _check_columns(path: Path, names: Sequence[str]) -> None:
+    for column in COLUMNS:
+        if column not in names:
+            raise ScoreFileError(
+                f"{path} has no column {column!r} in its header; it needs {', '.join(COLUMNS)} and has "
+                f"{', '.join(names)[:200] or 'none'}"
+            )
+        if names.count(column) > 1:
+            raise ScoreFileError(f"{path} has {names.count(column)} columns {column!r} in its header; keep one")
+
+
+def _check_unique(path: Path, pairs: ScoredPairs) -> None:
+    """Refuses a pair that occurs twice, which would count as more evidence than it is; (a, b) and (b, a) may both be."""
+    images = int(max(pairs.left.max(), pairs.right.max())) + 1
+    key = pairs.left * images + pairs.right
+    ordered = np.sort(key)
+    if not (ordered[1:] == ordered[:-1]).any():
+        return
+    order = np.argsort(key, kind="stable")
+    again = order[1:][key[order[1:]] == key[order[:-1]]]
+    row = int(again.min())
+    first = int(np.argmax(key == key[row]))
+    _refuse(
+        path,
+        row,
+        "left, right",
+        f"the pair of row {first + 1} again; {again.size} rows repeat an earlier pair, keep one of each",
+    )
+
+
+def _read_csv(path: Path) -> ScoredPairs:
+    import pyarrow as pa
+    from pyarrow import csv as reader
+
+    text = pa.dictionary(pa.int32(), pa.string())
+    convert = reader.ConvertOptions(
+        column_types={"left": text, "right": text, "same": pa.bool_(), "score": pa.float64()},
+        include_columns=list(COLUMNS),
+        null_values=[],
+        true_values=list(_TRUE),
+        false_values=list(_FALSE),
+    )
+    try:
+        _check_csv_header(path)
+        table = reader.read_csv(str(path), convert_options=convert)
+    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
+        if isinstance(error, (pa.ArrowException, csv.Error)):
+            _find_csv_fault(path)
+        raise _unreadable(path, error) from error
+    return _to_pairs(path, table)
+
+
+def _unreadable(path: Path, error: Exception) -> ScoreFileError:
+    reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+    return ScoreFileError(f"cannot read {path} ({_shown(reason, 300)})")
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    """Rows as text, the header first; bytes that are not UTF-8 become surrogates."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        yield from (row for row in csv.reader(file) if row)
+
+
+def _check_csv_header(path: Path) -> None:
+    names = next(_csv_rows(path), None)
+    if names is None:
+        raise ScoreFileError(f"{path} is empty; give the header {','.join(COLUMNS)} and one row a pair")
+    _check_columns(path, names)
+
+
+def _find_csv_fault(path: Path) -> None:
+    """Raises ScoreFileError for the first cell that cannot be read; the fast reader does not say which that is."""
+    rows = _csv_rows(path)
+    try:
+        header = next(rows)
+        places = [header.index(column) for column in COLUMNS]
+        for number, row in enumerate(rows):
+            if len(row) != len(header):
+                raise ScoreFileError(f"{path}, row {number + 1}: {len(row)} columns, but the header has {len(header)}")
+            for column, place in zip(COLUMNS, places, strict=True):
+                fault = _fault(column, row[place])
+                if fault:
+                    _refuse(path, number, column, fault)
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _fault(column: str, cell: str) -> str | None:
+    if not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
+        return f"{_shown(cell)} is not UTF-8; save the file as UTF-8"
+    if column == "same" and cell not in (*_TRUE, *_FALSE):
+        return f"{_shown(cell)} is neither 0 nor 1"
+    if column == "score":
+        try:
+            float(cell)
+        except ValueError:
+            return f"{_shown(cell)} is not a number"
+    return None
+
+
+def _shown(text: str, length: int = 60) -> str:
+    return ascii(text if len(text) <= length else text[:length] + "...")
+
+
+def _read_parquet(path: Path) -> ScoredPairs:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_columns(path, file.schema_arrow.names)
+            table = file.read(columns=list(COLUMNS))
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+    for name in COLUMNS:
+        if table[name].null_count:
+            _refuse(path, int(np.argmax(table[name].is_null().to_numpy())), name, "it has no value")
+    return _to_pairs(path, table)
+
+
+def _to_pairs(path: Path, table: Any) -> ScoredPairs:
+    """Plain columns of an Arrow table that has no nulls."""
+    import pyarrow as pa
+
+    same = table["same"]
+    if not pa.types.is_boolean(same.type):
+        labels = same.to_numpy()
+        strange = (labels != 0) & (labels != 1)
+        if strange.any():
+            row = int(np.argmax(strange))
+            _refuse(path, row, "same", f"{_shown(str(labels[row]))} is neither 0 nor 1")
+        same = pa.chunked_array([labels == 1])
+    kind = table["score"].type
+    if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
+        raise ScoreFileError(f"{path}, column score: it holds {kind}, not numbers")
+    left, right = _image_numbers(path, table)
+    # Copies, so that the table's memory is given back.
+    return ScoredPairs(left, right, np.array(same.to_numpy(), dtype=bool), np.array(table["score"], dtype=np.float64))
+
+
+def _image_numbers(path: Path, table: Any) -> list[NDArray[np.int64]]:
+    """Identifiers of both sides as numbers 0, 1, ...: equal identifiers get equal numbers."""
+    import pyarrow as pa
+
+    encoded = []
+    for name in ("left", "right"):
+        column = table[name]
+        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not (text or pa.types.is_integer(kind)):
+            raise ScoreFileError(f"{path}, column {name}: it holds {kind}; identifiers are text or whole numbers")
+        if not pa.types.is_dictionary(column.type):
+            column = column.dictionary_encode()
+        whole = column.unify_dictionaries().combine_chunks()
+        whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
+        encoded.append((text, whole))
+    if encoded[0][0] != encoded[1][0]:
+        raise ScoreFileError(f"{path}, columns left, right: one holds text, the other numbers; use one kind")
+    common = pa.string() if encoded[0][0] else pa.int64()
+    try:
+        values = pa.concat_arrays([whole.dictionary.cast(common) for _, whole in encoded])
+    except pa.ArrowException as error:
+        raise _unreadable(path, error) from error
+    numbers = values.dictionary_encode().indices.to_numpy().astype(np.int64)
+    split = len(encoded[0][1].dictionary)
+    sides = [
+        part[whole.indices.to_numpy()]
+        for part, (_, whole) in zip((numbers[:split], numbers[split:]), encoded, strict=True)
+    ]
+    if encoded[0][0]:
+        blank = values.index("").as_py()
+        if blank >= 0:
+            rows = [(int(np.argmax(side == numbers[blank])), name) for side, name in zip(sides, COLUMNS, strict=False)]
+            row, name = next((row, name) for (row, name), side in zip(rows, sides) if side[row] == numbers[blank])
+            _refuse(path, row, name, "it has no value")
+    return sides

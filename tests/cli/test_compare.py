@@ -1,0 +1,125 @@
+"""`siamese-mnist compare`."""
+
+import json
+import re
+
+import pytest
+
+from siamese_mnist import comparison
+
+VARIANTS = ("baseline", "siamese")
+
+
+@pytest.fixture
+def arguments(runs_dir, monkeypatch):
+    """Options under which both runs are there already; training would fail."""
+
+    def refuse(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(comparison, "run_settings", refuse)
+    return ["--dataset", "mnist-small", "--recipe", "short-test", "--runs-dir", runs_dir]
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def shows_everything(text, finished):
+    """Whether every figure and name is there in full."""
+    assert "…" not in text
+    words = set(re.split(r"[\s│┃]+", text))
+    for variant in VARIANTS:
+        run = finished[variant]
+        assert variant in words
+        assert f"{run.test.accuracy:.4g}" in words
+        assert f"{run.test.roc_auc:.4f}" in words
+        assert f"{run.test.equal_error_rate:.4f}" in words
+        assert f"{run.parameters.backbone + run.parameters.head:,}" in words
+        assert f"{run.test.same.recall:.2f}" in words
+    assert "404,988" in words
+    assert "published" in words
+
+
+def test_table_in_a_pipe(command, arguments, finished):
+    done = command("compare", *arguments)
+    assert done.status == 0
+    assert done.err == ""
+    assert "\x1b" not in done.out
+    shows_everything(done.out, finished)
+    names = [line.split("│")[1].strip() for line in done.out.splitlines() if line.startswith("│")]
+    assert names == ["report, as published", *VARIANTS] * 3  # accuracy, quality, cost
+
+
+def test_pipe_ignores_the_terminals_width(command, arguments, monkeypatch):
+    wide = command("compare", *arguments).out
+    monkeypatch.setenv("COLUMNS", "60")
+    assert command("compare", *arguments).out == wide
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_table_in_a_terminal(command, arguments, finished, terminal, columns):
+    terminal(columns)
+    done = command("compare", *arguments)
+    assert done.status == 0
+    text = plain(done.out)
+    assert max(map(len, text.splitlines())) <= columns
+    shows_everything(text, finished)
+
+
+def test_json(command, arguments, finished):
+    done = command("compare", *VARIANTS, *arguments, "--json")
+    assert done.status == 0
+    rows = json.loads(done.out)["rows"]
+    assert done.out.count("\n") == 1
+    assert [row["variant"] for row in rows] == ["report, as published", *VARIANTS]
+    assert [row["accuracy"] for row in rows] == [0.89, *(finished[each].test.accuracy for each in VARIANTS)]
+    assert [row["seeds"] for row in rows] == [[], [0], [0]]
+
+
+def test_chosen_variants(command, arguments):
+    done = command("compare", "siamese", *arguments, "--json")
+    assert [row["variant"] for row in json.loads(done.out)["rows"][1:]] == ["siamese"]
+
+
+def test_missing_seeds_are_trained(command, runs_dir, finished, monkeypatch):
+    trained = []
+
+    def train(settings, **_):
+        trained.append((settings.variant, settings.seed))
+        return finished["siamese"]
+
+    monkeypatch.setattr(comparison, "run_settings", train)
+    arguments = [
+        "--dataset",
+        "mnist-small",
+        "--recipe",
+        "short-test",
+        "--seeds",
+        "3",
+        "--runs-dir",
+        runs_dir,
+        "--json",
+        "--jobs",
+        "1",
+    ]
+    assert command("compare", "siamese", *arguments).status == 0
+    assert trained == [("siamese", 1), ("siamese", 2)]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["siamse"], "unknown variant 'siamse'; did you mean 'siamese'"),
+        (["--recipe", "reprot"], "unknown recipe 'reprot'; did you mean 'report'"),
+        (["--dataset", "mnst", "--seeds", "1"], "unknown data set 'mnst'; did you mean 'mnist"),
+    ],
+)
+def test_mistakes(mistake, tmp_path, wrong, message):
+    assert message in mistake("compare", *wrong, "--runs-dir", tmp_path)
+
+
+def test_runs_dir_that_cannot_be_written(mistake, tmp_path):
+    (tmp_path / "file").touch()
+    arguments = ["--dataset", "mnist-small", "--recipe", "short-test", "--runs-dir", tmp_path / "file"]
+    assert f"cannot write a run to {tmp_path / 'file'}" in mistake("compare", *arguments)
