@@ -137,7 +137,9 @@ def _write(verifier: Verifier, folder: Path) -> None:
     model, (height, width) = verifier.model, verifier.image_size
     images = torch.zeros(2, height, width, dtype=torch.uint8)
     outputs = ["score", "probability"]
-    _export(PairScorer(model, verifier.decision), (images, images), ["left", "right"], outputs, folder / "pair_scorer.onnx")
+    # The two example inputs must not be one tensor, or the exporter takes them for one input.
+    pair = (images, images.clone())
+    _export(PairScorer(model, verifier.decision), pair, ["left", "right"], outputs, folder / "pair_scorer.onnx")
     if isinstance(model, Siamese):
         embedder = Embedder(model)
         with torch.no_grad():

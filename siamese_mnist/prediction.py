@@ -94,16 +94,18 @@ def answer_files(
     """
 
     @lru_cache(_REMEMBERED)
-    def content(path: Path) -> bytes | str:
+    def content(folder: Path, name: str) -> bytes | str:
         """Pixels of a file, or what is wrong with it."""
+        if not name:
+            return "a name is missing; give two image files"
         try:
-            return read_file(path, verifier.image_size, normalised=normalised).tobytes()
+            return read_file(folder / name, verifier.image_size, normalised=normalised).tobytes()
         except UsageError as error:
             return str(error)
 
     pairs = iter(pairs)
     while chosen := list(itertools.islice(pairs, batch)):
-        both = [(content(pair.folder / pair.left), content(pair.folder / pair.right)) for pair in chosen]
+        both = [tuple(content(pair.folder, name) for name in (pair.left, pair.right)) for pair in chosen]
         good = [pair for pair, sides in zip(chosen, both, strict=True) if all(isinstance(each, bytes) for each in sides)]
         readable = [sides for sides in both if all(isinstance(each, bytes) for each in sides)]
         answers = iter(_answers(verifier, good, readable) if good else ())

@@ -156,8 +156,8 @@ def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as columns:
             return {name: columns[name] for name in ("left", "right", "same", "score", "swapped_score")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} cannot be read ({error}); train the run again") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is missing or damaged; train the run again") from error
 
 
 def list_runs(runs_dir: str | Path) -> list[RunResult]:

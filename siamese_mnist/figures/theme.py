@@ -57,6 +57,7 @@ themed = rc_context(STYLE)
 # A hundredth of a point is not seen, and the file is a third smaller.
 _COORDINATES = re.compile(r'\b(?:d|x|y)="[^"]*"')
 _DECIMALS = re.compile(r"(\.\d\d)\d+")
+_INDENTATION = re.compile(r"\n +")
 _UPRIGHT = re.compile(r' transform="rotate\(-0 [^"]*"')
 
 
@@ -104,7 +105,7 @@ def to_svg(figure: Figure, prefix: str = "") -> str:
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, variable)
     text = _COORDINATES.sub(lambda found: _DECIMALS.sub(r"\1", found[0]).replace("\n", ""), text)
-    text = _UPRIGHT.sub("", text).replace(f"font-family: '{_FONT}'; ", "")
+    text = _UPRIGHT.sub("", _INDENTATION.sub("\n", text)).replace(f"font-family: '{_FONT}'; ", "")
     text = text.replace("<svg ", f"<svg font-family=\"'{_FONT}', sans-serif\" ", 1)
     return re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{prefix}", text)
 
