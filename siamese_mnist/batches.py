@@ -84,6 +84,8 @@ class PairBatches(Batches):
     def _frozen(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Where not all pairs' features fit into memory, they are computed anew, block by block."""
         block = self.model.pairs_per_bank(self.pairs)
+        if block < len(order):  # whole batches, so that the number of updates stays the announced one
+            block = max(1, block // self.protocol.batch_size) * self.protocol.batch_size
         if block >= len(order):
             bank = self._whole_bank()
             for rows in order.split(self.protocol.batch_size):

@@ -81,6 +81,7 @@ def run_settings(
     """Trains, evaluates and saves what `settings` describe; see `run`."""
     start = time.perf_counter()
     check_writable(Path(runs_dir))
+    _check_device(device)
     dataset = load_dataset(settings.dataset, data_dir, download)
     protocol = settings.protocol
     train_set, test_set = _draw(dataset, protocol)
@@ -183,6 +184,14 @@ def run_name(settings: Settings) -> str:
     """Folder name that tells variant, recipe and seed, and differs for different settings."""
     digest = hashlib.sha256(json.dumps(settings.as_dict(), sort_keys=True).encode()).hexdigest()[:8]
     return f"{settings.variant}-{settings.recipe}-s{settings.seed}-{digest}"
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"device {name!r} cannot be used ({reason}); cpu always can") from error
 
 
 def count_parameters(module: nn.Module) -> int:

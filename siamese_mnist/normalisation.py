@@ -272,15 +272,23 @@ def _cropped(ink: Grey) -> Grey:
 
 
 def _scaled_into(ink: Grey, box: int) -> Grey:
+    factor = box / max(ink.shape)
+    if factor > 1.2:
+        # The edge of a coarse image lies somewhere inside its outermost pixels; it shows once the image is enlarged.
+        fine = math.ceil(2 * factor)
+        enlarged = _resized(np.pad(ink, 1), *((side + 2) * fine for side in ink.shape))
+        ink = _cropped(np.where(enlarged > _FAINTEST, enlarged, 0))
+        factor = box / max(ink.shape)
+    return _resized(ink, *(max(1, round(side * factor)) for side in ink.shape))
+
+
+def _resized(ink: Grey, height: int, width: int) -> Grey:
     from PIL import Image
 
-    factor = box / max(ink.shape)
-    height, width = (max(1, round(side * factor)) for side in ink.shape)
-    if factor == 1:
+    if ink.shape == (height, width):
         return ink
-    resized = Image.fromarray(ink).resize((width, height), Image.Resampling.BILINEAR)
-    scaled = np.asarray(resized, np.float32)
-    return np.clip(scaled / scaled.max(), 0, 1)
+    resized = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    return np.clip(resized / resized.max(), 0, 1)
 
 
 def _centred(ink: Grey, size: tuple[int, int]) -> tuple[int, int]:

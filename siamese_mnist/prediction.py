@@ -106,7 +106,9 @@ def answer_files(
     pairs = iter(pairs)
     while chosen := list(itertools.islice(pairs, batch)):
         both = [tuple(content(pair.folder, name) for name in (pair.left, pair.right)) for pair in chosen]
-        good = [pair for pair, sides in zip(chosen, both, strict=True) if all(isinstance(each, bytes) for each in sides)]
+        good = [
+            pair for pair, sides in zip(chosen, both, strict=True) if all(isinstance(each, bytes) for each in sides)
+        ]
         readable = [sides for sides in both if all(isinstance(each, bytes) for each in sides)]
         answers = iter(_answers(verifier, good, readable) if good else ())
         for pair, sides in zip(chosen, both, strict=True):

@@ -16,6 +16,8 @@ from siamese_mnist.registry import Registry
 
 Design = Literal["stacked", "siamese"]
 
+_SEEDS = 1 << 32
+
 
 SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {
@@ -92,6 +94,8 @@ class TrainingProtocol:
         for name in ("backbone_learning_rate", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if not 0 <= self.pair_seed < _SEEDS:
+            raise UsageError(f"pair_seed must lie in 0..{_SEEDS - 1}, got {self.pair_seed}")
         if not 0 < self.adam_beta2 < 1:
             raise UsageError(f"adam_beta2 must lie between 0 and 1, got {self.adam_beta2}")
         if not 0 <= self.augmentation_fade <= 1:
@@ -210,8 +214,8 @@ class Settings:
         Raises:
             UsageError: if a name or a value is unknown or out of range, or a change would have no effect.
         """
-        if seed < 0:
-            raise UsageError(f"seed must be >= 0, got {seed}")
+        if not 0 <= seed < _SEEDS:
+            raise UsageError(f"seed must lie in 0..{_SEEDS - 1}, got {seed}")
         kind: Variant = VARIANTS[variant]
         base: Recipe = RECIPES[recipe]
         if kind.design not in base.designs:

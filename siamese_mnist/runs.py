@@ -1,11 +1,13 @@
 """Runs on disk: written whole or not at all, read back, listed."""
 
 import csv
+import io
 import json
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -154,9 +156,9 @@ def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
     """
     path = Path(run_dir) / "test_scores.npz"
     try:
-        with np.load(path, allow_pickle=False) as columns:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as columns:
             return {name: columns[name] for name in ("left", "right", "same", "score", "swapped_score")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"{path} is missing or damaged; train the run again") from error
 
 

@@ -194,14 +194,14 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
         if column not in names:
             raise ScoreFileError(
                 f"{path} has no column {column!r} in its header; it needs {', '.join(COLUMNS)} and has "
-                f"{', '.join(names)[:200] or 'none'}"
+                f"{_shown(', '.join(names), 200)}"
             )
         if names.count(column) > 1:
             raise ScoreFileError(f"{path} has {names.count(column)} columns {column!r} in its header; keep one")
 
 
 def _check_unique(path: Path, pairs: ScoredPairs) -> None:
-    """Refuses a pair that occurs twice, which would count as more evidence than it is; (a, b) and (b, a) may both be."""
+    """Refuses a pair that occurs twice, more evidence than there is; (a, b) and (b, a) may both occur."""
     images = int(max(pairs.left.max(), pairs.right.max())) + 1
     key = pairs.left * images + pairs.right
     ordered = np.sort(key)
@@ -257,6 +257,9 @@ def _check_csv_header(path: Path) -> None:
     names = next(_csv_rows(path), None)
     if names is None:
         raise ScoreFileError(f"{path} is empty; give the header {','.join(COLUMNS)} and one row a pair")
+    for name in names:
+        if not _is_utf8(name):
+            raise ScoreFileError(f"{path}, header, column {_shown(name)}: it is not UTF-8; save the file as UTF-8")
     _check_columns(path, names)
 
 
@@ -278,7 +281,7 @@ def _find_csv_fault(path: Path) -> None:
 
 
 def _fault(column: str, cell: str) -> str | None:
-    if not cell.isascii() and any("\ud800" <= character <= "\udfff" for character in cell):
+    if not _is_utf8(cell):
         return f"{_shown(cell)} is not UTF-8; save the file as UTF-8"
     if column == "same" and cell not in (*_TRUE, *_FALSE):
         return f"{_shown(cell)} is neither 0 nor 1"
@@ -288,6 +291,10 @@ def _fault(column: str, cell: str) -> str | None:
         except ValueError:
             return f"{_shown(cell)} is not a number"
     return None
+
+
+def _is_utf8(cell: str) -> bool:
+    return cell.isascii() or not any("\ud800" <= character <= "\udfff" for character in cell)
 
 
 def _shown(text: str, length: int = 60) -> str:
@@ -362,7 +369,7 @@ def _image_numbers(path: Path, table: Any) -> list[NDArray[np.int64]]:
     if encoded[0][0]:
         blank = values.index("").as_py()
         if blank >= 0:
-            rows = [(int(np.argmax(side == numbers[blank])), name) for side, name in zip(sides, COLUMNS, strict=False)]
-            row, name = next((row, name) for (row, name), side in zip(rows, sides) if side[row] == numbers[blank])
-            _refuse(path, row, name, "it has no value")
+            for name, side in zip(("left", "right"), sides, strict=True):
+                if (side == numbers[blank]).any():
+                    _refuse(path, int(np.argmax(side == numbers[blank])), name, "it has no value")
     return sides

@@ -95,9 +95,10 @@ def check_loss(name: str, **options: Any) -> None:
     for supervision in loss.supervisions:
         embeddings, labels = _features()
         embeddings.requires_grad_()
-        value = _loss(loss, embeddings, labels, supervision)
-        assert value.ndim == 0, f"loss {name} on {supervision}: must be a scalar, has shape {tuple(value.shape)}"
-        _check_gradients(f"loss {name} on {supervision}", loss, value)
+        for _ in range(2):  # a second step shows state that keeps the first one's graph
+            value = _loss(loss, embeddings, labels, supervision)
+            assert value.ndim == 0, f"loss {name} on {supervision}: must be a scalar, has shape {tuple(value.shape)}"
+            _check_gradients(f"loss {name} on {supervision}", loss, value)
         assert embeddings.grad is not None, f"loss {name} on {supervision}: no gradient reaches the embeddings"
         assert torch.isfinite(embeddings.grad).all(), f"loss {name} on {supervision}: gradients are not finite"
     left, right = _features()[0].chunk(2)

@@ -161,10 +161,18 @@ class _Measured:
         self.same.append(same)
 
     def thresholds(self, fixed: float | None) -> list[Tensor]:
-        """One per batch: `fixed`, or else halfway between the mean genuine and the mean impostor score."""
+        """One per batch: `fixed`, or else halfway between the mean genuine and the mean impostor score.
+
+        A batch of one kind only takes over the threshold before it.
+        """
         if fixed is not None:
             return [torch.tensor(fixed)] * len(self.scores)
-        return [(s[t].mean() + s[~t].mean()) / 2 for s, t in zip(self.scores, self.same, strict=True)]
+        found: list[Tensor] = []
+        for scores, same in zip(self.scores, self.same, strict=True):
+            one_kind = bool(same.all()) or not bool(same.any())
+            before = found[-1] if found else torch.zeros(())
+            found.append(before if one_kind else (scores[same].mean() + scores[~same].mean()) / 2)
+        return found
 
     def accuracy(self, thresholds: list[Tensor]) -> Tensor:
         """Share of right answers of every batch, (U,)."""

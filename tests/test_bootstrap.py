@@ -47,6 +47,60 @@ def test_bootstrap_interval_covers(image_effect):
     assert np.mean(widths) / (2 * 1.96 * np.std(estimates)) == pytest.approx(1, abs=0.15)
 
 
+def test_bootstrap_interval_over_seeds_covers_where_images_alone_do_not():
+    """Seeds differ in how far they set the classes apart, so in their AUC; its mean over seeds is integrated."""
+    rng = np.random.default_rng(33)
+    seeds, pairs, experiments = 4, 600, 200
+    truth = np.mean(stats.norm.cdf(np.linspace(1.4, 2.6, 1001) / math.sqrt(2)))
+    both = images_only = 0
+    decision = evaluation.Decision(1.0, 1.0)
+    for _ in range(experiments):
+        left, right = random_pairs(rng, 200, pairs)
+        effect = rng.normal(size=200)
+        same = rng.random(pairs) < 0.5
+        noise = (effect[left] + effect[right] + rng.normal(size=(seeds, pairs))) / math.sqrt(3)
+        scores = noise + same * rng.uniform(1.4, 2.6, (seeds, 1))
+        options = {"rng": rng, "statistics": ("roc_auc",), "replicates": 100}
+        low, high = bootstrap.bootstrap_intervals(scores, same, left, right, [decision] * seeds, **options)["roc_auc"]
+        both += low <= truth <= high
+        low, high = bootstrap.bootstrap_intervals(scores[0], same, left, right, decision, **options)["roc_auc"]
+        images_only += low <= truth <= high
+    assert 0.91 <= both / experiments <= 0.985
+    assert images_only / experiments < 0.9
+
+
+def test_equal_seeds_have_the_interval_of_one():
+    scores, same, left, right = gaussian_scores(np.random.default_rng(34), 100, 400, 0.5)
+    decision = evaluation.Decision(1.0, 1.0)
+    one = bootstrap.bootstrap_intervals(
+        scores, same, left, right, decision, rng=np.random.default_rng(0), replicates=50
+    )
+    three = bootstrap.bootstrap_intervals(
+        [scores] * 3, same, left, right, [decision] * 3, rng=np.random.default_rng(0), replicates=50
+    )
+    for name, interval in one.items():
+        assert three[name] == pytest.approx(interval, abs=EXACT), name
+
+
+def test_seeds_are_averaged_pair_by_pair():
+    """Two seeds with opposite mistakes: their mean accuracy hardly moves with the images, either one's does."""
+    rng = np.random.default_rng(35)
+    left, right = np.arange(400) % 20, 20 + np.arange(400) // 20
+    same = rng.random(400) < 0.5
+    right_answers = (left < 10)[None] == np.array([[True], [False]])
+    scores = np.where(right_answers == same, 1.0, -1.0) * (1 + rng.random((2, 400)))
+    decision = evaluation.Decision(0.0, 1.0)
+    options = {"statistics": ("accuracy",), "replicates": 200}
+    (low, high), (one_low, one_high) = (
+        bootstrap.bootstrap_intervals(*case, rng=np.random.default_rng(0), **options)["accuracy"]
+        for case in (
+            (scores, same, left, right, [decision] * 2),
+            (scores[0], same, left, right, decision),
+        )
+    )
+    assert high - low < 0.1 * (one_high - one_low)
+
+
 def weighted_figures(scores, same, decision, weights):
     """scikit-learn's view of one replicate."""
     predicted, probability = decision.predict(scores), decision.probability(scores)
@@ -170,6 +224,7 @@ def bad(**changes):
     ("call", "message"),
     [
         (lambda: bad(statistics=["auc"]), "unknown statistic 'auc'; known: accuracy"),
+        (lambda: bootstrap.bootstrap_intervals([[0, 1]] * 2, [0, 1], [0, 1], [2, 3], [], rng=None), "need S decisions"),
         (lambda: bad(replicates=1), "replicates must be >= 2, got 1"),
         (lambda: bad(confidence=1.0), "confidence must be between 0 and 1, got 1.0"),
     ],

@@ -303,7 +303,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(short, tmp_path
         ({"head": "classifier"}, "head 'classifier' is for stacked designs"),
         ({"backbone_options": {"block": 3}}, "no option 'block'; did you mean 'blocks'"),
         ({"epoch": 3}, "unknown setting 'epoch'; did you mean 'epochs'"),
-        ({"seed": -1}, "seed must be >= 0, got -1"),
+        ({"seed": -1}, r"seed must lie in 0\.\.4294967295, got -1"),
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"pretrain_epochs": -1}, "pretrain_epochs must be >= 0, got -1"),
         ({"batch_size": 0}, "batch_size must be >= 1, got 0"),

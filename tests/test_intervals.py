@@ -217,6 +217,37 @@ def test_paired_difference_over_seeds_adds_both_variances():
     assert found.p_value == pytest.approx(expected, abs=EXACT)
 
 
+def test_accuracy_interval_over_seeds_covers_where_one_source_alone_does_not():
+    rng = np.random.default_rng(31)
+    pairs, seeds = 600, 5
+    truth = 0.94 * (1 - 0.2 * 0.4) ** 2
+    both = images_only = seeds_only = 0
+    for _ in range(1000):
+        left, right = random_pairs(rng, 200, pairs)
+        spoiled = difficult_images(rng, 200, 0.4)
+        luck = 0.94 + rng.uniform(-0.06, 0.06, (seeds, 1))
+        correct = rng.random((seeds, pairs)) < (1 - spoiled[left]) * (1 - spoiled[right]) * luck
+        low, high = intervals.accuracy_interval(correct, left, right)
+        both += low <= truth <= high
+        error = math.sqrt(max(intervals.pair_variance(correct.mean(axis=0), left, right), 0))
+        images_only += abs(correct.mean() - truth) <= 1.96 * error
+        low, high = intervals.seed_interval(correct.mean(axis=1))
+        seeds_only += low <= truth <= high
+    assert 930 <= both <= 975
+    assert images_only < 920
+    assert seeds_only < 900
+
+
+def test_accuracy_interval_of_equal_seeds_is_that_of_one():
+    rng = np.random.default_rng(32)
+    left, right = random_pairs(rng, 100, 400)
+    correct = rng.random(400) < 0.8
+    expected = intervals.accuracy_interval(correct, left, right)
+    assert intervals.accuracy_interval([correct] * 3, left, right) == pytest.approx(expected, abs=EXACT)
+    perfect = intervals.accuracy_interval(correct | True, left, right)
+    assert intervals.accuracy_interval([correct | True] * 3, left, right) == pytest.approx(perfect, abs=EXACT)
+
+
 @pytest.mark.parametrize(
     ("p_values", "expected"),
     [
@@ -274,6 +305,7 @@ def test_seed_interval_is_that_of_scipy():
         (lambda: intervals.pair_variance([1, 2], [0, 1], [1.0, 2.0]), "right must hold integer .* float64"),
         (lambda: intervals.accuracy_interval([0, 2], [0, 1], [2, 3]), "correct must be boolean or 0/1"),
         (lambda: intervals.accuracy_interval([], [], []), "not empty"),
+        (lambda: intervals.accuracy_interval([[0, 1]], [0, 1], [2, 3]), r"with two or more seeds, got \(1, 2\)"),
         (lambda: intervals.accuracy_interval([0, 1], [0, 1], [2, 3], 95), "confidence must be between 0 and 1, got 95"),
         (lambda: intervals.wilson_interval(3, 10), "rate must be in .* got 3"),
         (lambda: intervals.wilson_interval(0.3, 0), "n must be > 0, got 0"),

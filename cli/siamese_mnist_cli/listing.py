@@ -54,7 +54,12 @@ def list_parts(
         return
     console = Console(width=None if Console().is_terminal else 160, highlight=False)
     for each, content in found.items():
-        table = Table("name", "what it is", "options", "origin", title=each, title_justify="left")
+        table = Table(title=each, title_justify="left")
+        table.add_column(
+            "name", no_wrap=True, min_width=max((len(part["name"]) for part in content["parts"]), default=4)
+        )
+        for column in ("what it is", "options", "origin"):
+            table.add_column(column, overflow="fold")
         for part in content["parts"]:
             settings = ", ".join(f"{name}={value}" for name, value in part["options"].items())
             table.add_row(part["name"], part["summary"], settings, part["origin"])

@@ -11,7 +11,6 @@ from siamese_mnist_cli import bundling, compare, evaluate, listing, predict, rep
 app = typer.Typer(
     name="siamese-mnist",
     help="Siamese metric-learning variants on MNIST pairs: train, compare, use.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -33,19 +32,23 @@ app.command(name="list")(listing.list_parts)
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 
+_INTERRUPTED = 130  # the status with which Typer answers Ctrl-C
+
+
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command; a user's mistake ends in one line on stderr and exit status 2."""
     try:
-        sys.exit(app(arguments, standalone_mode=False) or 0)
+        status = app(arguments, standalone_mode=False) or 0
+        if status == _INTERRUPTED:
+            _fail("interrupted; finished runs are kept, nothing else was written", _INTERRUPTED)
+        sys.exit(status)
     except BrokenPipeError:
         # The reader went away; Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted; nothing was written", 130)
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's own usage errors
-            _fail(f"{error.format_message()} (--help shows the usage)", 2)
+            _fail(f"{error.format_message().rstrip('.')} (--help shows the usage)", 2)
         from siamese_mnist.errors import UsageError
 
         if isinstance(error, UsageError):

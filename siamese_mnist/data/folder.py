@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
+from siamese_mnist.normalisation import ImageError, read_image, to_grey
 
 
 @DATASETS.register("folder")
@@ -41,8 +42,6 @@ def _class_names(split: Path) -> tuple[str, ...]:
 
 
 def _read_split(split: Path, classes: tuple[str, ...]) -> LabeledImages:
-    from PIL import Image
-
     images: list[NDArray[np.uint8]] = []
     labels = []
     for label, name in enumerate(classes):
@@ -51,10 +50,9 @@ def _read_split(split: Path, classes: tuple[str, ...]) -> LabeledImages:
             if path.name.startswith("."):
                 continue
             try:
-                with Image.open(path) as image:
-                    pixels = np.asarray(image.convert("L"))
-            except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-                raise DataError(f"{path} cannot be read as an image; mend or remove it") from error
+                pixels = np.round(to_grey(read_image(path)) * 255).astype(np.uint8)
+            except ImageError as error:
+                raise DataError(str(error)) from error
             if images and pixels.shape != images[0].shape:
                 height, width = images[0].shape
                 raise DataError(

@@ -1,0 +1,92 @@
+"""`siamese-mnist compare`: sorting, files and formats."""
+
+import csv
+import json
+
+import pytest
+
+from siamese_mnist import comparison
+from siamese_mnist_cli import formats
+
+
+@pytest.fixture
+def arguments(short, runs_dir, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("trained again")
+
+    monkeypatch.setattr(comparison, "run_settings", refuse)
+    return ["--dataset", short["dataset"], "--recipe", short["recipe"], "--runs-dir", runs_dir]
+
+
+def test_sorted_rows(command, arguments):
+    rows = json.loads(command("compare", *arguments, "--sort", "parameters", "--json").out)["rows"]
+    assert rows[0]["published"]
+    figures = [row["parameters"] for row in rows[1:]]
+    assert figures == sorted(figures)
+    assert rows[1]["variant"] == "siamese", "the order was turned, the baseline was not"
+    assert rows[1]["compared_with"] == "baseline"
+
+
+def test_csv_file(command, arguments, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("earlier")
+    rows = json.loads(command("compare", *arguments, "--csv", path, "--json").out)["rows"]
+    with path.open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert [row["variant"] for row in written] == [row["variant"] for row in rows]
+    for row, expected in zip(written[1:], rows[1:], strict=True):
+        assert float(row["accuracy"]) == expected["accuracy"]
+        assert [float(row["accuracy_low"]), float(row["accuracy_high"])] == expected["accuracy_interval"]
+        assert float(row["same_recall"]) == expected["same"]["recall"]
+        assert row["seeds"] == "0"
+    assert written[0]["accuracy_low"] == written[0]["roc_auc"] == ""
+    assert [each.name for each in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_csv_that_cannot_be_written_is_noticed_before_any_training(mistake, arguments, tmp_path):
+    assert "cannot write" in mistake("compare", *arguments, "--seeds", "9", "--csv", tmp_path / "none" / "rows.csv")
+    assert "it is a folder" in mistake("compare", *arguments, "--seeds", "9", "--csv", tmp_path)
+
+
+def test_markdown(command, arguments):
+    lines = command("compare", *arguments, "--markdown").out.splitlines()
+    assert [line.split("|")[1].strip() for line in lines] == [
+        "variant",
+        "---",
+        "report, as published",
+        "baseline",
+        "siamese",
+    ]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_latex(command, arguments):
+    text = command("compare", *arguments, "--latex").out
+    assert text.startswith(r"\begin{tabular}{lr")
+    assert text.rstrip().endswith(r"\end{tabular}")
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert len(rows) == 4
+    assert {row.count(" & ") for row in rows} == {text.splitlines()[0].count("r") - 3}
+    assert r"95 \%" in rows[0]
+
+
+def test_latex_escapes():
+    assert r"a\_b \& 5\% \textbackslash{}" in formats.latex([["a_b & 5% \\"]])
+
+
+def test_markdown_escapes():
+    assert formats.markdown([["a|b", "c"]]).splitlines()[0] == r"| a\|b | c |"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (["--json", "--latex"], "exclude each other"),
+        (["--sort", "speed"], "cannot sort by 'speed'; use one of accuracy"),
+        (["siamese", "siamese"], "'siamese' is named 2 times"),
+        (["--test-protocol", "disjiont"], "unknown test_protocol 'disjiont'; use one of random, disjoint"),
+        (["--jobs", "0"], "--jobs"),
+    ],
+)
+def test_mistakes(mistake, arguments, wrong, message):
+    assert message in mistake("compare", *wrong, *arguments)
