@@ -1,9 +1,8 @@
 """A verifier as a scikit-learn classifier over pairs, for cross-validation, pipelines and model selection."""
 
-from typing import Any, Self
-
 import dataclasses
 import math
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,7 +25,7 @@ _CALIBRATION_PAIRS = 10_000
 _CLASSES = 10  # of heads that ask; none that trains on pairs uses it
 
 
-class SiameseClassifier(ClassifierMixin, BaseEstimator):
+class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Decides whether two images show the same class; learns that from pairs alone.
 
     A row of `X` is a pair: the pixels of the left image, then those of the right one, both flattened row by row, light
@@ -86,7 +85,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
         self.image_size = image_size
         self.random_state = random_state
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Trains on pairs.
 
         Args:
@@ -96,10 +95,10 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             ValueError: if X is not such a table, y does not hold exactly two classes, or a setting is wrong.
         """
-        X, y = validate_data(self, X, y)
-        check_classification_targets(y)
-        kind = type_of_target(y, input_name="y", raise_unknown=True)
-        self.classes_, truth = np.unique(y, return_inverse=True)
+        table, target = validate_data(self, X, y)
+        check_classification_targets(target)
+        kind = type_of_target(target, input_name="y", raise_unknown=True)
+        self.classes_, truth = np.unique(target, return_inverse=True)
         if len(self.classes_) > 2:
             raise UsageError(
                 f"Only binary classification is supported. The type of the target is {kind}: y has "
@@ -107,8 +106,8 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
             )
         if len(self.classes_) < 2:
             raise UsageError("y holds one class only; give pairs of both, same (True) and different (False)")
-        self.image_size_ = self._size(X.shape[1])
-        self.pixel_range_ = float(X.min()), float(X.max())
+        self.image_size_ = self._size(table.shape[1])
+        self.pixel_range_ = float(table.min()), float(table.max())
         settings = Settings.resolve(
             self.variant,
             backbone=self.backbone,
@@ -123,8 +122,8 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
             curve=False,
         )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        images, rows = np.unique(self._images(X), axis=0, return_inverse=True)
-        left, right = torch.from_numpy(rows.reshape(2, len(X)))
+        images, rows = np.unique(self._images(table), axis=0, return_inverse=True)
+        left, right = torch.from_numpy(rows.reshape(2, len(table)))
         pairs = Pairs(left, right, torch.from_numpy(truth.astype(bool)))
         data = LabeledImages(torch.from_numpy(images), torch.zeros(len(images), dtype=torch.int64))
         with torch.random.fork_rng(devices=[]):
@@ -147,18 +146,24 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
         self.verifier_.decision = fit_decision(scores, truth[chosen].astype(bool), threshold=model.threshold)
         return self
 
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score above the threshold for pairs (P, 2 H W): (P,), > 0 for *same*."""
-        return self._scores(X) - self.verifier_.decision.threshold
+        scores = self._scores(X)
+        margin = scores - self.verifier_.decision.threshold
+        # A score at the threshold means "same" here, a margin of 0 the first class in scikit-learn.
+        return np.where(margin == 0, np.nextafter(0, 1), margin)
 
-    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of *different* and *same* for pairs (P, 2 H W): (P, 2)."""
-        same = self.verifier_.decision.probability(self._scores(X))
+        scores = self._scores(X)
+        same = self.verifier_.decision.probability(scores)
+        same = np.where(same == 0.5, np.nextafter(0.5, 1), same)  # as for the margin: a tie goes to "same"
         return np.column_stack([1 - same, same])
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
         """Answers out of `classes_` for pairs (P, 2 H W): (P,)."""
-        answers: NDArray[Any] = self.classes_[self.verifier_.decision.predict(self._scores(X)).astype(int)]
+        scores = self._scores(X)
+        answers: NDArray[Any] = self.classes_[self.verifier_.decision.predict(scores).astype(int)]
         return answers
 
     def __sklearn_tags__(self) -> Any:
@@ -168,7 +173,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.poor_score = True
         return tags
 
-    def _scores(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+    def _scores(self, X: ArrayLike) -> NDArray[np.float64]:
         check_is_fitted(self)
         table = validate_data(self, X, reset=False)
         left, right = np.split(self._images(table), 2)
@@ -187,11 +192,11 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):
         side = math.isqrt(pixels)
         return (side, side) if side * side == pixels else (1, pixels)
 
-    def _images(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
+    def _images(self, table: NDArray[Any]) -> NDArray[np.uint8]:
         """Images of pairs (P, 2 H W): (2 P, H, W), left ones first."""
         low, high = self.pixel_range_
         height, width = self.image_size_
-        levels = np.clip((X.astype(np.float64) - low) / ((high - low) or 1.0), 0, 1) * 255
+        levels = np.clip((table.astype(np.float64) - low) / ((high - low) or 1.0), 0, 1) * 255
         levels = np.pad(levels, ((0, 0), (0, 2 * height * width - levels.shape[1])))
-        sides = np.rint(levels).astype(np.uint8).reshape(len(X), 2, height, width)
+        sides = np.rint(levels).astype(np.uint8).reshape(len(table), 2, height, width)
         return np.ascontiguousarray(sides.swapaxes(0, 1)).reshape(-1, height, width)

@@ -167,10 +167,10 @@ def accuracy_interval(
 ) -> tuple[float, float]:
     """Wilson interval of the accuracy at its effective sample size (Fogliato, Patil and Perona 2024, arXiv 2306.01198).
 
-    The effective sample size is accuracy * (1 - accuracy) / variance, at most the number of answers. With one model the
-    variance is the `pair_variance` of its answers. Over seeds it is that of the answers averaged over seeds, for the
-    images could have been others, and the variance between the S accuracies over S, for the seeds could have been
-    others (`add_seed_variance`). Where the images' part says nothing, because all answers are right or all wrong or
+    The effective sample size is accuracy * (1 - accuracy) / variance. With one model the variance is that of
+    `pair_variance`, but no less than that of independent pairs, so that the size is at most P. Over seeds it is that of
+    the answers averaged over seeds, for the images could have been others, and the variance between the S accuracies
+    over S, for the seeds could have been others (`add_seed_variance`). Where the images' part says nothing, because all answers are right or all wrong or
     because it is not positive, its effective sample size is the smallest one possible: that of pairs fully correlated
     with every pair they share an image with, P squared over the number of such ordered couples.
 
@@ -199,9 +199,9 @@ def accuracy_interval(
     variance = _shared_products(by_pair - rate, graph) / by_pair.size**2
     if variance <= 0:
         variance = rate * (1 - rate) / fewest_effective_pairs(graph)
+    variance = max(variance, float(by_pair.var()) / by_pair.size)
     variance, degrees = add_seed_variance(variance, graph.images - 1, by_seed.mean(axis=1))
-    effective = min(rate * (1 - rate) / variance, values.size)
-    return wilson_at(rate, effective, student_quantile(confidence, degrees))
+    return wilson_at(rate, rate * (1 - rate) / variance, student_quantile(confidence, degrees))
 
 
 def add_seed_variance(variance: float, degrees: float, by_seed: FloatArray) -> tuple[float, float]:

@@ -177,7 +177,7 @@ def _reduced(image: "Image") -> "Image":
 
 
 def _bytes_to_grey(image: "Image") -> Grey:
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def _array_to_grey(array: NDArray[Any]) -> Grey:
@@ -195,7 +195,7 @@ def _array_to_grey(array: NDArray[Any]) -> Grey:
         values = values[::factor, ::factor]
     if values.ndim == 2:
         return values
-    colour = values[:, :, :3] @ np.float32([0.299, 0.587, 0.114]) if values.shape[2] > 2 else values[:, :, 0]
+    colour = values[:, :, :3] @ np.array([0.299, 0.587, 0.114], np.float32) if values.shape[2] > 2 else values[:, :, 0]
     return _on_ground(colour, values[:, :, -1]) if values.shape[2] in (2, 4) else colour
 
 
@@ -244,7 +244,7 @@ def _ink(grey: Grey) -> Grey:
     components, count = ndimage.label(ink > 0, np.ones((3, 3)))
     masses = ndimage.sum_labels(np.where(strong, ink, 0), components, np.arange(count + 1))
     ink[(masses < _DUST * masses.max())[components] | (components == 0)] = 0
-    return np.clip(ink / full, 0, 1)
+    return cast(Grey, np.clip(ink / full, 0, 1))
 
 
 def _spread(values: Grey) -> float:
@@ -288,7 +288,7 @@ def _resized(ink: Grey, height: int, width: int) -> Grey:
     if ink.shape == (height, width):
         return ink
     resized = np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BICUBIC), np.float32)
-    return np.clip(resized / resized.max(), 0, 1)
+    return cast(Grey, np.clip(resized / resized.max(), 0, 1))
 
 
 def _centred(ink: Grey, size: tuple[int, int]) -> tuple[int, int]:

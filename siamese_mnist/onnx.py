@@ -47,8 +47,8 @@ def export_onnx(verifier: Verifier, folder: str | Path) -> list[Path]:
         The files.
 
     Raises:
-        ExportError: if the packages for it are missing, `folder` exists or cannot be written, or a part of the model has
-            no form in ONNX.
+        ExportError: if the packages for it are missing, `folder` exists or cannot be written, or a part of the model
+            has no form in ONNX.
     """
     folder = Path(folder)
     missing = [name for name in _PACKAGES if find_spec(name) is None]
@@ -100,7 +100,8 @@ class Embedder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, H, W) to (N, E)."""
-        return self.model.head.embed(self.model.backbone(to_unit(images)))
+        embeddings: Tensor = self.model.head.embed(self.model.backbone(to_unit(images)))
+        return embeddings
 
 
 class EmbeddingScorer(nn.Module):
@@ -123,11 +124,11 @@ class _Calibration(nn.Module):
         self.threshold, self.slope = decision.threshold, decision.slope
 
     def forward(self, scores: Tensor) -> Tensor:
-        return torch.sigmoid(self.slope * (scores - self.threshold))
+        return (self.slope * (scores - self.threshold)).sigmoid()
 
 
 def _stacked_scores(model: Stacked, left: Tensor, right: Tensor) -> Tensor:
-    logits = model.head(model.pair_features(left, right))
+    logits: Tensor = model.head(model.pair_features(left, right))
     if model.head.averaged:
         logits = (logits + model.head(model.pair_features(right, left))) / 2
     return logits[:, 1] - logits[:, 0]

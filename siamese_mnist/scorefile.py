@@ -223,9 +223,8 @@ def _read_csv(path: Path) -> ScoredPairs:
     import pyarrow as pa
     from pyarrow import csv as reader
 
-    text = pa.dictionary(pa.int32(), pa.string())
     convert = reader.ConvertOptions(
-        column_types={"left": text, "right": text, "same": pa.bool_(), "score": pa.float64()},
+        column_types={"left": pa.string(), "right": pa.string(), "same": pa.bool_(), "score": pa.float64()},
         include_columns=list(COLUMNS),
         null_values=[],
         true_values=list(_TRUE),
@@ -337,39 +336,32 @@ def _to_pairs(path: Path, table: Any) -> ScoredPairs:
     return ScoredPairs(left, right, np.array(same.to_numpy(), dtype=bool), np.array(table["score"], dtype=np.float64))
 
 
-def _image_numbers(path: Path, table: Any) -> list[NDArray[np.int64]]:
+def _image_numbers(path: Path, table: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Identifiers of both sides as numbers 0, 1, ...: equal identifiers get equal numbers."""
     import pyarrow as pa
 
-    encoded = []
-    for name in ("left", "right"):
-        column = table[name]
-        kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-        text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if not (text or pa.types.is_integer(kind)):
+    columns = [table["left"], table["right"]]
+    kinds = [each.type.value_type if pa.types.is_dictionary(each.type) else each.type for each in columns]
+    whole = [pa.types.is_integer(kind) for kind in kinds]
+    for name, kind, number in zip(("left", "right"), kinds, whole, strict=True):
+        if not (number or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise ScoreFileError(f"{path}, column {name}: it holds {kind}; identifiers are text or whole numbers")
-        if not pa.types.is_dictionary(column.type):
-            column = column.dictionary_encode()
-        whole = column.unify_dictionaries().combine_chunks()
-        whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) and whole.num_chunks else whole
-        encoded.append((text, whole))
-    if encoded[0][0] != encoded[1][0]:
+    if whole[0] != whole[1]:
         raise ScoreFileError(f"{path}, columns left, right: one holds text, the other numbers; use one kind")
-    common = pa.string() if encoded[0][0] else pa.int64()
     try:
-        values = pa.concat_arrays([whole.dictionary.cast(common) for _, whole in encoded])
+        common = pa.int64() if whole[0] else (kinds[0] if kinds[0] == kinds[1] else pa.large_string())
+        chunks = [chunk for each in columns for chunk in each.cast(common).chunks]
     except pa.ArrowException as error:
         raise _unreadable(path, error) from error
-    numbers = values.dictionary_encode().indices.to_numpy().astype(np.int64)
-    split = len(encoded[0][1].dictionary)
-    sides = [
-        part[whole.indices.to_numpy()]
-        for part, (_, whole) in zip((numbers[:split], numbers[split:]), encoded, strict=True)
-    ]
-    if encoded[0][0]:
-        blank = values.index("").as_py()
-        if blank >= 0:
-            for name, side in zip(("left", "right"), sides, strict=True):
-                if (side == numbers[blank]).any():
-                    _refuse(path, int(np.argmax(side == numbers[blank])), name, "it has no value")
-    return sides
+    encoded = pa.chunked_array(chunks, type=common).dictionary_encode().unify_dictionaries()
+    numbers = np.empty(len(encoded), dtype=np.int64)
+    start = 0
+    for chunk in encoded.chunks:
+        numbers[start : start + len(chunk)] = chunk.indices.to_numpy()
+        start += len(chunk)
+    left, right = numbers[: table.num_rows], numbers[table.num_rows :]
+    blank = -1 if whole[0] or not chunks else encoded.chunk(0).dictionary.index("").as_py()
+    for name, side in (("left", left), ("right", right)):
+        if blank >= 0 and (side == blank).any():
+            _refuse(path, int(np.argmax(side == blank)), name, "it has no value")
+    return left, right

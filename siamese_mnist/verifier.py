@@ -65,7 +65,7 @@ def locate(name: str, runs_dir: str | Path) -> Path:
     found = [run for run in list_runs(runs_dir) if run.get("variant") == name]
     if not found:
         raise UsageError(
-            f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name its folder by --runs-dir"
+            f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name another --runs-dir"
         )
     return Path(found[-1].run_dir)
 

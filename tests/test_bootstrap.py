@@ -88,6 +88,7 @@ def test_seeds_are_averaged_pair_by_pair():
     left, right = np.arange(400) % 20, 20 + np.arange(400) // 20
     same = rng.random(400) < 0.5
     right_answers = (left < 10)[None] == np.array([[True], [False]])
+    right_answers[:, rng.choice(400, 20, replace=False)] = True
     scores = np.where(right_answers == same, 1.0, -1.0) * (1 + rng.random((2, 400)))
     decision = evaluation.Decision(0.0, 1.0)
     options = {"statistics": ("accuracy",), "replicates": 200}
@@ -98,7 +99,7 @@ def test_seeds_are_averaged_pair_by_pair():
             (scores[0], same, left, right, decision),
         )
     )
-    assert high - low < 0.1 * (one_high - one_low)
+    assert high - low < 0.4 * (one_high - one_low)
 
 
 def weighted_figures(scores, same, decision, weights):

@@ -1,6 +1,7 @@
 """From settings to a saved run."""
 
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -14,9 +15,10 @@ from safetensors.torch import load_file
 from sklearn import metrics
 
 import siamese_mnist as sm
+from siamese_mnist import experiment
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
 from siamese_mnist.experiment import find_run
-from siamese_mnist.recipes import Settings
+from siamese_mnist.recipes import Settings, TrainingProtocol
 from siamese_mnist.runs import RunError, RunResult, read_scores
 
 VARIANTS = ["baseline", "siamese"]
@@ -170,6 +172,18 @@ def test_every_design_sees_the_same_pairs(finished):
     assert baseline.test.pairs_digest == siamese.test.pairs_digest
     assert baseline.train.pairs_digest == siamese.train.pairs_digest
     assert baseline.test.pairs_digest != baseline.train.pairs_digest
+
+
+def test_disjoint_test_pairs(short):
+    recipe = TrainingProtocol(train_pairs=200, test_protocol="disjoint")
+    train_set, test_set = experiment._draw(load_dataset(short["dataset"]), recipe)
+    assert len(torch.cat([test_set.left, test_set.right]).unique()) == 300, "every image of the 300, once"
+    assert int(test_set.same.sum()) == 75
+    again = experiment._draw(load_dataset(short["dataset"]), dataclasses.replace(recipe, test_protocol="random"))
+    assert torch.equal(again[0].left, train_set.left), "the training pairs are the same"
+    assert len(again[1].same) == 10_000
+    few = experiment._draw(load_dataset(short["dataset"]), dataclasses.replace(recipe, test_pairs=40))[1]
+    assert len(few.same) == 40
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

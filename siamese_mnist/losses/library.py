@@ -70,7 +70,7 @@ class LibraryLoss(MetricLoss):
             product: Tensor = distance.maybe_normalize(left) @ distance.maybe_normalize(right).T
             return product
         if isinstance(distance, kinds.LpDistance) and distance.p == 2:
-            # |a - b|^2 = |a|^2 + |b|^2 - 2ab loses most of its digits where a is close to b; in float64 enough are left.
+            # |a - b|^2 = |a|^2 + |b|^2 - 2ab loses most digits where a is close to b; in float64 enough are left.
             left, right = distance.maybe_normalize(left).double(), distance.maybe_normalize(right).double()
             squares = torch.addmm(right.square().sum(1), left, right.T, alpha=-2)
             squares += left.square().sum(1, keepdim=True)

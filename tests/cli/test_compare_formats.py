@@ -2,11 +2,12 @@
 
 import csv
 import json
+import re
 
 import pytest
+from siamese_mnist_cli import formats
 
 from siamese_mnist import comparison
-from siamese_mnist_cli import formats
 
 
 @pytest.fixture
@@ -66,7 +67,8 @@ def test_latex(command, arguments):
     assert text.rstrip().endswith(r"\end{tabular}")
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert len(rows) == 4
-    assert {row.count(" & ") for row in rows} == {text.splitlines()[0].count("r") - 3}
+    columns = re.fullmatch(r"\\begin{tabular}{(l(r+))}", text.splitlines()[0]).group(2)
+    assert {row.count(" & ") for row in rows} == {len(columns)}
     assert r"95 \%" in rows[0]
 
 
