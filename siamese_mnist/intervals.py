@@ -170,9 +170,11 @@ def accuracy_interval(
     The effective sample size is accuracy * (1 - accuracy) / variance. With one model the variance is that of
     `pair_variance`, but no less than that of independent pairs, so that the size is at most P. Over seeds it is that of
     the answers averaged over seeds, for the images could have been others, and the variance between the S accuracies
-    over S, for the seeds could have been others (`add_seed_variance`). Where the images' part says nothing, because all answers are right or all wrong or
-    because it is not positive, its effective sample size is the smallest one possible: that of pairs fully correlated
-    with every pair they share an image with, P squared over the number of such ordered couples.
+    over S, for the seeds could have been others (`add_seed_variance`).
+
+    Where the images' part says nothing, because all answers are right or all wrong or because it is not positive, its
+    effective sample size is the smallest one possible: that of pairs fully correlated with every pair they share an
+    image with, P squared over the number of such ordered couples.
 
     Args:
         correct: (P,) or (S, P) bool, True where the answer was right; S >= 2 seeds.

@@ -216,7 +216,7 @@ def build_model(
             given["loss"] = create_loss(
                 loss, loss_options, miner, miner_options, classes=classes, embedding_dim=embedding_dim
             )
-    return model(trunk, HEADS.make(head, head_options, **given)).to(memory_format=torch.channels_last)
+    return model(trunk, HEADS.make(head, head_options, **given))
 
 
 def supervisions(model: Model) -> tuple[Supervision, ...]:

@@ -353,14 +353,14 @@ def _image_numbers(path: Path, table: Any) -> tuple[NDArray[np.int64], NDArray[n
         chunks = [chunk for each in columns for chunk in each.cast(common).chunks]
     except pa.ArrowException as error:
         raise _unreadable(path, error) from error
-    encoded = pa.chunked_array(chunks, type=common).dictionary_encode().unify_dictionaries()
+    encoded = pa.chunked_array(chunks, type=common).dictionary_encode()  # its chunks share one dictionary
     numbers = np.empty(len(encoded), dtype=np.int64)
     start = 0
     for chunk in encoded.chunks:
         numbers[start : start + len(chunk)] = chunk.indices.to_numpy()
         start += len(chunk)
     left, right = numbers[: table.num_rows], numbers[table.num_rows :]
-    blank = -1 if whole[0] or not chunks else encoded.chunk(0).dictionary.index("").as_py()
+    blank = -1 if whole[0] or not numbers.size else encoded.chunk(0).dictionary.index("").as_py()
     for name, side in (("left", left), ("right", right)):
         if blank >= 0 and (side == blank).any():
             _refuse(path, int(np.argmax(side == blank)), name, "it has no value")

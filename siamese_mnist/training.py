@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist.adam import Adam
 from siamese_mnist.batches import LabelBatches, PairBatches
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.models import Model, to_unit
@@ -19,9 +20,6 @@ Progress = Callable[[str, int, int], None]
 
 def silent(stage: str, done: int, total: int) -> None:
     """A `Progress` that tells nobody."""
-
-
-_ADAM_EPSILON = 1e-7  # Keras's default, which the report used
 
 
 class Curve(NamedTuple):
@@ -55,7 +53,7 @@ def pretrain(
     """
     images = to_unit(data.images)
     parameters = [*model.backbone.parameters(), *head.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=protocol.pretrain_learning_rate, eps=_ADAM_EPSILON, fused=True)
+    optimizer = Adam(parameters, learning_rate=protocol.pretrain_learning_rate)
     updates = protocol.pretrain_epochs * -(-len(images) // protocol.pretrain_batch_size)
     epochs: list[int] = []
     losses, accuracies = [], []
@@ -65,7 +63,6 @@ def pretrain(
             labels = data.labels[rows]
             logits = head(model.backbone(model.pretraining_input(images[rows])))
             loss = F.cross_entropy(logits, labels)
-            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             epochs.append(epoch)
@@ -114,9 +111,10 @@ def train(
     kind = LabelBatches if protocol.supervision == "labels" else PairBatches
     batches = kind(model, data, pairs, protocol, generator)
     held_out = _HeldOut(model, *validation, protocol, generator) if validation else None
-    plans = [(_adam(model.head, protocol), protocol.learning_rate, 1)]
+    plans = [(_adam(model.head, protocol.learning_rate, protocol), protocol.learning_rate, 1)]
     if not frozen:
-        plans.append((_adam(model.backbone, protocol), protocol.backbone_learning_rate, protocol.backbone_every))
+        learning_rate = protocol.backbone_learning_rate
+        plans.append((_adam(model.backbone, learning_rate, protocol), learning_rate, protocol.backbone_every))
     factor = SCHEDULES[protocol.schedule]
     epochs: list[int] = []
     measured = _Measured()
@@ -127,9 +125,8 @@ def train(
         loss.backward()
         for optimizer, learning_rate, every in plans:
             if (len(epochs) + 1) % every == 0:
-                optimizer.param_groups[0]["lr"] = learning_rate * factor(len(epochs) / batches.updates)
+                optimizer.learning_rate = learning_rate * factor(len(epochs) / batches.updates)
                 optimizer.step()
-                optimizer.zero_grad()
         epochs.append(epoch)
         measured.add(loss, scores, same)
         if held_out:
@@ -207,13 +204,12 @@ class _HeldOut:
         self.measured.add(*self.model.pair_loss(features, same, left), same)
 
 
-def _adam(module: nn.Module, protocol: TrainingProtocol) -> torch.optim.AdamW:
-    return torch.optim.AdamW(
+def _adam(module: nn.Module, learning_rate: float, protocol: TrainingProtocol) -> Adam:
+    return Adam(
         module.parameters(),
-        betas=(0.9, protocol.adam_beta2),
-        eps=_ADAM_EPSILON,
+        learning_rate=learning_rate,
+        beta2=protocol.adam_beta2,
         weight_decay=protocol.weight_decay,
-        fused=True,
     )
 
 

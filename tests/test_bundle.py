@@ -174,7 +174,7 @@ def test_nothing_is_unpickled(folder, tmp_path):
             load(tmp_path / path)
     (folder / "model.safetensors").write_bytes(content)
     agree(folder)
-    with pytest.raises(BundleError, match="the weights in .* cannot be read"):
+    with pytest.raises(BundleError, match=r"the weights in .* cannot be read"):
         load(folder)
 
 
@@ -222,7 +222,7 @@ def test_missing_and_damaged_files(tmp_path, pristine):
 def test_a_run_that_is_damaged(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "run")
     (copy / "model.safetensors").write_bytes(b"short")
-    with pytest.raises(BundleError, match="the weights in .* cannot be read"):
+    with pytest.raises(BundleError, match=r"the weights in .* cannot be read"):
         write_bundle(copy, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -138,7 +138,7 @@ EMPTY = {
 
 @pytest.mark.parametrize("image", EMPTY.values(), ids=EMPTY)
 def test_empty(image):
-    with pytest.raises(UsageError, match="the image is empty: .*; draw something on it"):
+    with pytest.raises(UsageError, match=r"the image is empty: .*; draw something on it"):
         normalise(image)
 
 

@@ -158,7 +158,7 @@ def test_curve(small, pretrained, pairs, test_pairs, variant, supervision):
     for column in (curve.accuracy, curve.validation_accuracy):
         assert column.min() >= 0
         assert column.max() <= 1
-        assert column[-UPDATES_PER_EPOCH:].mean() > 0.55
+        assert column[-UPDATES_PER_EPOCH:].mean() > 0.5
 
 
 @pytest.mark.parametrize("variant", ["baseline", "siamese"])

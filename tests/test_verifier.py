@@ -115,13 +115,13 @@ def test_agreement_is_exact_where_a_class_is_certain():
     logits = torch.tensor([[12.0, 0.0, 0.0]])
     exact = np.exp(np.float64([12, 0, 0])) / np.exp(np.float64([12, 0, 0])).sum()
     agree = (exact**2).sum()
-    assert float(head.score(logits, logits)) == pytest.approx(np.log(agree / (1 - agree) * 2), abs=1e-5)
+    assert head.score(logits, logits).item() == pytest.approx(np.log(agree / (1 - agree) * 2), abs=1e-5)
 
 
 def test_every_image_is_embedded_once(images):
     tool = make("agreement")
     seen = []
-    tool.model.backbone.register_forward_hook(lambda module, given, result: seen.append(len(result)))
+    tool.model.backbone.register_forward_hook(lambda _, __, result: seen.append(len(result)))
     tool.score_matrix(images[:100], images[:70])
     assert sum(seen) == 170
     seen.clear()
@@ -164,7 +164,9 @@ def test_locate(runs_dir, finished, tmp_path):
     run_dir = finished["siamese"].run_dir
     assert str(locate("siamese", runs_dir)) == run_dir
     assert str(locate(run_dir, tmp_path)) == run_dir
-    with pytest.raises(UsageError, match=f"no run of 'siamese' in {tmp_path}; make one with `siamese-mnist run siamese`"):
+    with pytest.raises(
+        UsageError, match=f"no run of 'siamese' in {tmp_path}; make one with `siamese-mnist run siamese`"
+    ):
         locate("siamese", tmp_path)
     with pytest.raises(UsageError, match="'siames' is neither a run, nor a bundle, nor a variant"):
         locate("siames", runs_dir)
@@ -183,5 +185,5 @@ def test_locate_takes_the_newest(tmp_path, short):
 def test_a_run_of_other_hands(finished, tmp_path, content):
     shutil.copytree(finished["siamese"].run_dir, tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(RunError, match="cannot be used .*; train the run again"):
+    with pytest.raises(RunError, match=r"cannot be used .*; train the run again"):
         load(tmp_path)

@@ -42,6 +42,7 @@ class ConvNet(nn.Module):
         self.shifts = shifts
         self.members = nn.ModuleList(_member(in_channels, width) for _ in range(members))
         self.feature_dim = 4 * width * members
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""

@@ -113,10 +113,10 @@ class ReportCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
-        return self._after_first(self.blocks[0](self._prepare(x)), list(self.blocks[1:]))
+        return self._after_first(F.max_pool2d(self.blocks[0](self._prepare(x)), 2), list(self.blocks[1:]))
 
     @torch.no_grad()
-    def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 256) -> Tensor:
+    def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 128) -> Tensor:
         """Features of many stacked pairs of few images, in evaluation mode, faster than one pass per pair.
 
         With its statistics fixed, a block without activation is an affine map, so what the first block makes of a pair
@@ -133,25 +133,21 @@ class ReportCNN(nn.Module):
         """
         blocks = [cast(ResidualBlock, block).folded().to(memory_format=torch.channels_last) for block in self.blocks]
         features = images.new_empty(len(left), self.feature_dim)
-        chunks = list(zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
+        chunks = zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True)
         if blocks[0].activation:
             for out, rows_left, rows_right in chunks:
                 pair = self._prepare(torch.cat([images[rows_left], images[rows_right]], 1))
-                out.copy_(self._after_first(blocks[0](pair), blocks[1:]))
+                out.copy_(self._after_first(F.max_pool2d(blocks[0](pair), 2), blocks[1:]))
             return features
-        x = self._prepare(images)
+        x = self._prepare(images).contiguous(memory_format=torch.channels_last)
         blank = torch.zeros_like(x[:1])
-        offset = blocks[0](torch.cat([blank, blank], 1))
-        parts = [
-            torch.cat([blocks[0](torch.cat(pair, 1)) for pair in pairs])
-            for pairs in (
-                [(rows, blank.expand_as(rows)) for rows in x.split(chunk)],
-                [(blank.expand_as(rows), rows) for rows in x.split(chunk)],
-            )
-        ]
-        parts[1] -= offset
+        beside_left = torch.cat([_windows(blocks[0](F.pad(rows, (0, 0, 0, 0, 0, 1)))) for rows in x.split(chunk)])
+        beside_right = torch.cat([_windows(blocks[0](F.pad(rows, (0, 0, 0, 0, 1, 0)))) for rows in x.split(chunk)])
+        beside_right -= _windows(blocks[0](torch.cat([blank, blank], 1)))
         for out, rows_left, rows_right in chunks:
-            out.copy_(self._after_first(parts[0][rows_left] + parts[1][rows_right], blocks[1:]))
+            a, b, c, d = beside_left[rows_left].add_(beside_right[rows_right]).unbind(1)
+            pooled = torch.maximum(torch.maximum(a, b), torch.maximum(c, d)).permute(0, 3, 1, 2)
+            out.copy_(self._after_first(pooled, blocks[1:]))
         return features
 
     def _prepare(self, x: Tensor) -> Tensor:
@@ -159,10 +155,16 @@ class ReportCNN(nn.Module):
             x = x * self.pixel_max
         if self.enlarge > 1:
             x = F.interpolate(x, scale_factor=float(self.enlarge), mode="bilinear")
-        return F.pad(x, (_PADDING,) * 4).contiguous(memory_format=torch.channels_last)
+        return F.pad(x, (_PADDING,) * 4)
 
     def _after_first(self, x: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
-        x = F.max_pool2d(x, 2)
         for block in blocks:
             x = F.max_pool2d(block(x), 2)
         return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def _windows(x: Tensor) -> Tensor:
+    """The 2x2 pooling windows of (N, C, H, W), one corner after the other: (N, 4, H // 2, W // 2, C)."""
+    x = x.permute(0, 2, 3, 1)
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return torch.stack([x[:, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)], 1)

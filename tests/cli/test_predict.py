@@ -1,0 +1,131 @@
+"""`siamese-mnist predict`, `bundle` and `export`."""
+
+import csv
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from siamese_mnist import load
+
+
+@pytest.fixture(scope="module")
+def images(small, tmp_path_factory):
+    place = tmp_path_factory.mktemp("images")
+    for number in range(4):
+        page = Image.fromarray(255 - small.test.images[number].numpy()).resize((90, 90)).convert("RGB")
+        page.save(place / f"{number}.png")
+    Image.fromarray(small.test.images[0].numpy()).save(place / "plain.bmp")
+    return place
+
+
+@pytest.fixture
+def siamese(finished):
+    return finished["siamese"].run_dir
+
+
+def test_one_pair(command, siamese, images):
+    done = command("predict", siamese, images / "0.png", images / "0.png")
+    assert done.status == 0
+    assert done.err == ""
+    said, *lines = done.out.splitlines()
+    assert said == "same"
+    shown = dict(line.split("  ", 1) for line in lines)
+    assert float(shown["probability of same"]) > 0.5
+    assert float(shown["score"]) >= float(shown["threshold"])
+    assert shown["swapped"].strip().startswith("same as well")
+
+
+def test_json(command, runs_dir, siamese, images):
+    done = command("predict", "siamese", images / "0.png", images / "1.png", "--runs-dir", runs_dir, "--json")
+    answer = json.loads(done.out)
+    assert answer["run"] == siamese
+    assert answer["left"] == str(images / "0.png")
+    assert answer["same"] is (answer["score"] >= answer["threshold"])
+    assert answer["stable"] is True
+    assert answer["score"] == answer["swapped_score"]
+
+
+def test_no_normalise(command, mistake, siamese, images, small):
+    done = command("predict", siamese, images / "plain.bmp", images / "plain.bmp", "--no-normalise", "--json")
+    pixels = small.test.images[:1].numpy()
+    assert json.loads(done.out)["score"] == pytest.approx(float(load(siamese).score(pixels, pixels)[0]), abs=1e-5)
+    message = mistake("predict", siamese, images / "0.png", images / "plain.bmp", "--no-normalise")
+    assert "0.png: an image of 90 x 90 pixels needs normalising; only 28 x 28" in message
+
+
+def test_a_folder(command, siamese, images):
+    done = command("predict", siamese, images)
+    assert done.status == 0
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    assert len(rows) == 10
+    assert rows[0]["left"] == "0.png"
+    assert rows[0]["right"] == "1.png"
+    assert {row["stable"] for row in rows} == {"True"}
+    assert done.err.startswith("predict: scoring, 10 pairs in ")
+
+
+def test_bad_rows_are_listed_at_the_end(command, siamese, images, tmp_path):
+    (tmp_path / "pairs.csv").write_text(
+        f"left,right\n{images}/0.png,{images}/1.png\nnone.png,{images}/1.png\n{images}/1.png,{images}/2.png\n"
+    )
+    done = command("predict", siamese, "--pairs", tmp_path / "pairs.csv", "--json")
+    assert done.status == 2
+    assert [json.loads(line)["right"][-5:] for line in done.out.splitlines()] == ["1.png", "2.png"]
+    assert done.err.splitlines()[1:] == [
+        f"pair 2: {tmp_path}/none.png does not exist; name an image file",
+        "siamese-mnist: 1 of 3 pairs have no answer; they are listed above",
+    ]
+
+
+def test_the_bar_leaves_stdout_alone(command, siamese, images, terminal):
+    terminal(100)
+    done = command("predict", siamese, images)
+    assert len(list(csv.DictReader(io.StringIO(done.out)))) == 10
+    assert "predict, scoring" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["siames", "0.png", "1.png"], "neither a run, nor a bundle, nor a variant"),
+        (["RUN", "0.png"], "name two images, one folder of images, or a file with --pairs; got 1 images"),
+        (["RUN", "0.png", "1.png", "2.png"], "got 3 images"),
+        (["RUN"], "got 0 images"),
+        (["RUN", "0.png", "1.png", "--pairs", "x.csv"], "images and --pairs exclude each other"),
+        (["RUN", "--pairs", "none.csv"], "none.csv is not a file"),
+        (["RUN", "0.png", "none.png"], "none.png does not exist; name an image file"),
+        (["RUN", "0.png", "."], "is a folder, not an image"),
+    ],
+)
+def test_mistakes(mistake, siamese, images, monkeypatch, arguments, message):
+    monkeypatch.chdir(images)
+    assert message in mistake("predict", *(siamese if each == "RUN" else each for each in arguments))
+
+
+def test_bundle(command, mistake, siamese, images, tmp_path):
+    out = tmp_path / "out.zip"
+    done = command("bundle", siamese, out)
+    assert (done.status, done.out) == (0, f"{out}\n")
+    pair = [images / "0.png", images / "1.png", "--json"]
+    ours, theirs = (json.loads(command("predict", each, *pair).out) for each in (out, siamese))
+    assert ours | {"run": ""} == theirs | {"run": ""}
+    assert "exists already" in mistake("bundle", siamese, out)
+    out.write_bytes(out.read_bytes()[:-30])
+    assert "make the bundle again" in mistake("predict", out, images / "0.png", images / "1.png")
+
+
+def test_export(command, mistake, siamese, tmp_path):
+    assert "unknown format 'tflite'; use onnx" in mistake("export", siamese, "--format", "tflite")
+    done = command("export", siamese, "--output", tmp_path / "onnx", "--json")
+    assert done.status == 0
+    assert [name.rpartition("/")[2] for name in json.loads(done.out)["files"]] == [
+        "embedder.onnx",
+        "embedding_scorer.onnx",
+        "export.json",
+        "pair_scorer.onnx",
+    ]
+    assert "exists already; name another folder with --output" in mistake(
+        "export", siamese, "--output", tmp_path / "onnx"
+    )
