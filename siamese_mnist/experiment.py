@@ -117,7 +117,9 @@ def run_settings(
             "train_seconds": train_seconds,
         }
 
-    fitting = Pairs(*(column[:CALIBRATION_PAIRS] for column in train_set))
+    # A head that decides by itself leaves one number to fit.
+    count = CALIBRATION_PAIRS if model.threshold is None else CALIBRATION_PAIRS // 5
+    fitting = Pairs(*(column[:count] for column in train_set))
     shown = _distorted(training, protocol, generator)
     decision = fit_decision(_scores(model, shown, fitting), fitting.same.numpy(), threshold=model.threshold)
     collapsed = _collapse(model, training)

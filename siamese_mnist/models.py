@@ -81,6 +81,8 @@ class Stacked(nn.Module):
         Returns:
             (P,) float32: log-odds of "same".
         """
+        used, rows = torch.cat([left, right]).unique(return_inverse=True)
+        images, (left, right) = images[used], rows.chunk(2)
         scores = []
         for rows_left, rows_right in zip(left.split(16 * _CHUNK), right.split(16 * _CHUNK), strict=True):
             orders = [(rows_left, rows_right)]
@@ -157,7 +159,8 @@ class Siamese(nn.Module):
         Returns:
             (P,) float32, higher = more alike.
         """
-        embeddings = self.embed(images)
+        used, rows = torch.cat([left, right]).unique(return_inverse=True)
+        embeddings, (left, right) = self.embed(images[used]), rows.chunk(2)
         chunks = zip(left.split(16 * _CHUNK), right.split(16 * _CHUNK), strict=True)
         return torch.cat([self.head.score(embeddings[rows], embeddings[others]) for rows, others in chunks])
 

@@ -10,12 +10,13 @@ from PIL import Image
 
 import siamese_mnist as sm
 from siamese_mnist.data import load_dataset
+from siamese_mnist.onnx import export_onnx
 
 TEXT = (Path(__file__).parents[1] / "docs" / "using.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 COMMANDS = [
     shlex.split(line.removeprefix("$ siamese-mnist ").partition(" >")[0])
-    for line in re.findall(r"^\$ siamese-mnist .*", TEXT, re.MULTILINE)
+    for line in re.findall(r"^\$ siamese-mnist .*[^\\]$", TEXT, re.MULTILINE)
 ]
 
 
@@ -23,7 +24,8 @@ COMMANDS = [
 def place(tmp_path_factory, finished, small):
     folder = tmp_path_factory.mktemp("using")
     (folder / "runs").mkdir()
-    (folder / "runs" / "siamese-report-s0-2d16ef4d").symlink_to(finished["siamese"].run_dir)
+    (name,) = re.findall(r'load\("runs/(.*)"\)', TEXT)
+    (folder / "runs" / name).symlink_to(finished["siamese"].run_dir)
     (folder / "folder").mkdir()
     for number, name in enumerate(["left.png", "right.png", "folder/a.png", "folder/b.png"]):
         Image.fromarray(255 - small.test.images[number].numpy()).save(folder / name)
@@ -48,6 +50,8 @@ def test_python(number, place, monkeypatch, capsys):
     if "load_dataset" in code:
         monkeypatch.setattr(sm, "load_dataset", lambda _: load_dataset("mnist-small"))
         code = code.replace("labels, 2000", "labels, 60").replace("epochs=3", "epochs=1")
+    if "digits-onnx" in code and not Path("digits-onnx").exists():
+        export_onnx(sm.load("runs/" + next(Path("runs").iterdir()).name), "digits-onnx")
     names = {}
     if "verifier.image_size" in code:
         exec(PYTHON[0], names)

@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from siamese_mnist.backbones.base import BACKBONES
 from siamese_mnist.errors import UsageError
+from siamese_mnist.parallel import for_each
 
 _FILTERS = (6, 16, 32, 64)
 _PADDING = 2
@@ -116,7 +117,7 @@ class ReportCNN(nn.Module):
         return self._after_first(F.max_pool2d(self.blocks[0](self._prepare(x)), 2), list(self.blocks[1:]))
 
     @torch.no_grad()
-    def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 128) -> Tensor:
+    def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 64) -> Tensor:
         """Features of many stacked pairs of few images, in evaluation mode, faster than one pass per pair.
 
         With its statistics fixed, a block without activation is an affine map, so what the first block makes of a pair
@@ -131,23 +132,39 @@ class ReportCNN(nn.Module):
         Returns:
             (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
         """
-        blocks = [cast(ResidualBlock, block).folded().to(memory_format=torch.channels_last) for block in self.blocks]
+        first, *rest = (
+            cast(ResidualBlock, block).folded().to(memory_format=torch.channels_last) for block in self.blocks
+        )
         features = images.new_empty(len(left), self.feature_dim)
-        chunks = zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True)
-        if blocks[0].activation:
-            for out, rows_left, rows_right in chunks:
-                pair = self._prepare(torch.cat([images[rows_left], images[rows_right]], 1))
-                out.copy_(self._after_first(F.max_pool2d(blocks[0](pair), 2), blocks[1:]))
+        rows = list(zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
+        if first.activation:
+
+            def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+                out, one, other = piece
+                pair = self._prepare(torch.cat([images[one], images[other]], 1))
+                out.copy_(self._after_first(F.max_pool2d(first(pair), 2), rest))
+
+            for_each(fill, rows)
             return features
-        x = self._prepare(images).contiguous(memory_format=torch.channels_last)
-        blank = torch.zeros_like(x[:1])
-        beside_left = torch.cat([_windows(blocks[0](F.pad(rows, (0, 0, 0, 0, 0, 1)))) for rows in x.split(chunk)])
-        beside_right = torch.cat([_windows(blocks[0](F.pad(rows, (0, 0, 0, 0, 1, 0)))) for rows in x.split(chunk)])
-        beside_right -= _windows(blocks[0](torch.cat([blank, blank], 1)))
-        for out, rows_left, rows_right in chunks:
-            a, b, c, d = beside_left[rows_left].add_(beside_right[rows_right]).unbind(1)
+
+        blank = self._prepare(torch.zeros_like(images[:1]))
+        alone = _windows(first(torch.cat([blank, blank], 1)))
+        beside = alone.new_empty(2, len(images), *alone.shape[1:])
+
+        def prepare(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+            out_left, out_right, part = piece
+            x = self._prepare(part).contiguous(memory_format=torch.channels_last)
+            out_left.copy_(_windows(first(F.pad(x, (0, 0, 0, 0, 0, 1)))))
+            torch.sub(_windows(first(F.pad(x, (0, 0, 0, 0, 1, 0)))), alone, out=out_right)
+
+        def fill_sums(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+            out, one, other = piece
+            a, b, c, d = beside[0][one].add_(beside[1][other]).unbind(1)
             pooled = torch.maximum(torch.maximum(a, b), torch.maximum(c, d)).permute(0, 3, 1, 2)
-            out.copy_(self._after_first(pooled, blocks[1:]))
+            out.copy_(self._after_first(pooled, rest))
+
+        for_each(prepare, zip(beside[0].split(chunk), beside[1].split(chunk), images.split(chunk), strict=True))
+        for_each(fill_sums, rows)
         return features
 
     def _prepare(self, x: Tensor) -> Tensor:
