@@ -66,7 +66,7 @@ def _tune_process() -> None:
     Waiting OpenMP threads spin for long by default, which costs several times the time where other programs want the
     cores too. And glibc gives large blocks back to the system at once, so that every batch pays for fresh pages.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "100000")
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL(None)

@@ -13,8 +13,8 @@ NOT_OFFERED = {
 }
 """Losses of pytorch-metric-learning that cannot serve here, each with the reason."""
 
-# Losses with `one_positive` cost the product of a batch's positives and negatives; with one positive an image, as in most
-# of their papers, an update takes milliseconds, not a second.
+# Losses with `one_positive` cost the product of a batch's positives and negatives; with one positive an image, as in
+# most of their papers, an update takes milliseconds, not a second.
 _BOTH: tuple[Supervision, ...] = ("pairs", "labels")
 _LABELS_FIRST: tuple[Supervision, ...] = ("labels", "pairs")
 _ANY_DISTANCE: tuple[Distance, ...] = ("euclidean", "cosine")

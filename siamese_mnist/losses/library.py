@@ -99,8 +99,9 @@ class LibraryLoss(MetricLoss):
             chosen = _one_positive(labels)
         with _library_warnings_hidden():
             value: Tensor = self.loss(embeddings, labels, chosen)
-        if hasattr(self.loss, "hist_"):  # DynamicSoftMarginLoss carries its running histogram's graph over
-            self.loss.hist_ = self.loss.hist_.detach()
+        histogram = getattr(self.loss, "hist_", None)
+        if isinstance(histogram, Tensor):  # DynamicSoftMarginLoss carries its running histogram's graph over
+            self.loss.hist_ = histogram.detach()
         return value
 
 
