@@ -80,6 +80,8 @@ def test_model_card(pristine, run_dir, finished):
 
 def test_the_same_bytes_again(pristine, run_dir, tmp_path):
     assert write_bundle(run_dir, tmp_path / "again.zip").read_bytes() == pristine[1].read_bytes()
+    with zipfile.ZipFile(pristine[1]) as archive:
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}, "no time of making"
 
 
 def test_what_is_there_stays(run_dir, tmp_path):
