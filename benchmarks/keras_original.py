@@ -105,7 +105,7 @@ class CurveRecorder(keras.callbacks.Callback):
         self.pairs, self.same, self.rng = pairs, same, rng
         self.curve: list[tuple[float, float, float, float]] = []
 
-    def on_train_begin(self, logs=None):  # noqa: ARG002  (Keras' signature)
+    def on_train_begin(self, logs=None):
         """Compile the forward pass; the model is known only now."""
 
         @tf.function
@@ -117,7 +117,7 @@ class CurveRecorder(keras.callbacks.Callback):
 
         self.loss_and_accuracy = loss_and_accuracy
 
-    def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002  (Keras' signature)
+    def on_train_batch_end(self, batch, logs=None):
         """Add one row to the curve."""
         rows = self.rng.choice(len(self.pairs), BATCH_SIZE, replace=False)
         loss, accuracy = self.loss_and_accuracy(self.pairs[rows], self.same[rows]).numpy()

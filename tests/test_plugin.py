@@ -66,7 +66,9 @@ def test_parts_keep_their_contracts(plugin):
         "t.check_parts(backbone='pixels', head='distance', loss='logistic')"
     )
     environment = dict(os.environ, PYTHONPATH=str(plugin), OMP_NUM_THREADS="1")
-    done = subprocess.run([sys.executable, "-W", "error", "-c", checks], env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", checks], env=environment, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
