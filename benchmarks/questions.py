@@ -71,7 +71,7 @@ def main() -> None:
     page = f"""# The report's open questions
 
 The report ends with ideas that it leaves open. Here each is tried on the baseline, everything else as in the report,
-{options.seeds} seeds each on the same pairs. Brackets hold 95 % intervals over seeds; differences are taken seed by seed.
+{options.seeds} seeds each on the same pairs. Brackets hold 95 % intervals over seeds, differences are seed by seed.
 
 {made_by("python benchmarks/questions.py --output docs/questions.md")}
 
