@@ -2,7 +2,8 @@
 
     python benchmarks/losses.py --output docs/losses.md
 
-Trains every loss on labels, and on explicit pairs where it takes them, three seeds each unless `--seeds` says otherwise.
+Trains every loss on labels, and on explicit pairs where it takes them; three seeds each unless `--seeds` tells another
+number.
 
 """
 
@@ -15,12 +16,12 @@ from siamese_mnist.recipes import Settings
 # Why a loss stays below 0.95 here; the figures are in the table.
 EXPLANATIONS = {
     "intra-pair-variance": (
-        "it makes similarities equal within the genuine and within the impostor pairs, but nothing drives the two apart; "
-        "its authors add it to another loss."
+        "it makes similarities equal within the genuine and within the impostor pairs, but nothing drives the two "
+        "apart; its authors add it to another loss."
     ),
     "n-pairs": "it takes one pair of every class of a batch, 20 of its 120 images, so it sees a sixth of the images.",
     "smooth-ap": "its sigmoids are steep, and ranks that are far from right give next to no gradient.",
-    "large-margin-softmax": "its logits grow with the length of the embeddings, which the cosine that scores them ignores.",
+    "large-margin-softmax": "its logits grow with the length of the embeddings, which the scoring cosine ignores.",
 }
 
 
@@ -52,7 +53,8 @@ def main() -> None:
     page = f"""# Losses compared
 
 Every loss with its default arguments under the recipe `short`, on the common test pairs. The figure is the pair
-accuracy, mean over seeds (least to greatest), seeds: {options.seeds}. {reached} of {len(LOSSES)} losses reach 0.95 on labels.
+accuracy, mean over seeds (least to greatest), seeds: {options.seeds}. On labels, {reached} of {len(LOSSES)} losses
+reach 0.95.
 
 {made_by(f"python benchmarks/losses.py --seeds {options.seeds} --output docs/losses.md")}
 
