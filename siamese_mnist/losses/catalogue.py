@@ -164,6 +164,8 @@ _add(
     "Dynamic soft margin (Zhang and Rusinkiewicz 2019).",
     "DynamicSoftMarginLoss",
     distances=("euclidean",),
+    # Wider than the distances: at its own -2 the library's histogram overflows once all pairs are well apart.
+    defaults={"euclidean": {"min_val": -2.6}},
 )
 _add(
     "normalized-softmax",
