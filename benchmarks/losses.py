@@ -61,8 +61,8 @@ reach 0.95.
 
 {table(["loss", "on labels", "on explicit pairs", "training s", "what it is"], rows)}
 
-Training seconds are of one thread, with another run beside it. Losses that contrast the pairs of one image get, of 24,000
-pairs of 6,000 images, about four pairs an image, so a batch holds few images; most learn little from that.
+Training seconds are of one thread, with another run beside it. Losses that contrast the pairs of one image get about
+four pairs an image here, 24,000 of 6,000 images, so a batch holds few images; most learn little from that.
 
 ## What falls short, and why
 
