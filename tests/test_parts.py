@@ -73,3 +73,19 @@ def test_unknown_torchvision_model_is_refused():
         sm.create_backbone("torchvision:resnet19")
     with pytest.raises(UnknownPartError, match="torchvision"):
         sm.create_backbone("torchvison:resnet18")
+
+
+def test_a_grouped_loss_gets_the_pairs_of_an_image_together():
+    from siamese_mnist.batches import PairBatches
+    from siamese_mnist.experiment import build_model
+    from siamese_mnist.recipes import Settings
+
+    settings = Settings.resolve("siamese", loss="triplet", supervision="pairs", train_pairs=20_000, epochs=1)
+    parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}
+    model = build_model(design="siamese", **parts, image_size=(28, 28), classes=10).eval()
+    train = sm.load_dataset("mnist-tenth").train
+    data = sm.LabeledImages(train.images[:200], train.labels[:200])
+    pairs = sm.draw_pairs(data.labels, 6400, same_fraction=0.3, generator=testing.torch.Generator().manual_seed(0))
+    batches = PairBatches(model, data, pairs, settings.protocol, testing.torch.Generator().manual_seed(0))
+    images = [len(pairs.left[rows].unique()) for _, rows, _ in batches]
+    assert max(images) < 10  # shuffled, a batch of 64 pairs would hold about 55 first images

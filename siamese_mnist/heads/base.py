@@ -41,6 +41,7 @@ class SiameseHead(nn.Module):
         losses: whether the head trains with a loss from `LOSSES`; if not, it brings its own.
         loss_optional: whether it also trains without one.
         supervisions: what its own loss trains on, best first; with a loss from `LOSSES`, that loss decides.
+        grouped: whether a batch of pairs has to hold the pairs of one first image together, see `MetricLoss`.
         threshold: the score at which the head itself decides "same", or None where it is fitted on training images.
     """
 
@@ -49,6 +50,7 @@ class SiameseHead(nn.Module):
     loss_optional: ClassVar[bool] = False
     supervisions: tuple[Supervision, ...] = ("pairs",)
     threshold: ClassVar[float | None] = None
+    grouped: bool = False
 
     def embed(self, features: Tensor) -> Tensor:
         """Maps features of images (N, D) to embeddings (N, E)."""

@@ -40,6 +40,7 @@ class DistanceHead(SiameseHead):
             raise UsageError(f"embedding_dim must be >= 1 and hidden_dim >= 0, got {embedding_dim} and {hidden_dim}")
         self.loss = loss
         self.supervisions = loss.supervisions
+        self.grouped = loss.grouped
         sizes = (feature_dim, hidden_dim, embedding_dim) if hidden_dim else (feature_dim, embedding_dim)
         self.project = multilayer(*sizes)
 
