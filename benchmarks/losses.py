@@ -62,7 +62,7 @@ reach 0.95.
 {table(["loss", "on labels", "on explicit pairs", "training s", "what it is"], rows)}
 
 Training seconds are of one thread, with another run beside it. Losses that contrast the pairs of one image get about
-four pairs an image here, 24,000 of 6,000 images, so a batch holds few images; most learn little from that.
+four pairs an image here, 24,000 of 6,000 images, so a batch holds few images.
 
 ## What falls short, and why
 

@@ -242,7 +242,7 @@ def _read_csv(path: Path) -> ScoredPairs:
 
 def _unreadable(path: Path, error: Exception) -> ScoreFileError:
     reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-    return ScoreFileError(f"cannot read {path} ({_shown(reason, 300)})")
+    return ScoreFileError(f"cannot read {path} ({_shown(reason, 300)}); name a readable CSV or Parquet file")
 
 
 def _csv_rows(path: Path) -> Iterator[list[str]]:
