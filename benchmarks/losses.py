@@ -19,10 +19,11 @@ EXPLANATIONS = {
         "it makes similarities equal within the genuine and within the impostor pairs, but nothing drives the two "
         "apart; its authors add it to another loss."
     ),
-    "n-pairs": "it takes one pair of every class of a batch, 20 of its 120 images, so it sees a sixth of the images.",
-    "dynamic-soft-margin": "not examined yet.",
+    "n-pairs": (
+        "it takes one pair of every class of a batch, 20 of its 120 images, so it sees a sixth of the images; with "
+        "`--epochs 6` it reaches 0.99 on images held out from the training images."
+    ),
     "smooth-ap": "its sigmoids are steep, and ranks that are far from right give next to no gradient.",
-    "large-margin-softmax": "its logits grow with the length of the embeddings, which the scoring cosine ignores.",
 }
 
 

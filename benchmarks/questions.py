@@ -41,7 +41,7 @@ def main() -> None:
     options = arguments(__doc__.partition("\n")[0], seeds=5)
     cases = {str(changes): changes for answers in QUESTIONS.values() for changes in answers.values()}
     settings = [
-        Settings.resolve("baseline", curve=False, seed=seed, **changes)
+        Settings.resolve("baseline", seed=seed, **changes)
         for changes in cases.values()
         for seed in range(options.seeds)
     ]
@@ -90,7 +90,7 @@ def _more_images(options: Any) -> str:
             "6,000 against 60,000 pretraining images is answered where all of MNIST is at hand: name its folder with "
             "`--data-dir`. It was not when this page was made."
         )
-    settings = [Settings.resolve("baseline", curve=False, dataset="mnist", seed=seed) for seed in range(options.seeds)]
+    settings = [Settings.resolve("baseline", dataset="mnist", seed=seed) for seed in range(options.seeds)]
     runs = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs, data_dir=options.data_dir)
     mean, low, high = mean_interval([run.test.accuracy for run in runs])
     return (

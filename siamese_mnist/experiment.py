@@ -230,7 +230,8 @@ def _supervision(model: Model, settings: Settings) -> Supervision:
     offered = supervisions(model)
     wanted = settings.protocol.supervision or offered[0]
     if wanted not in offered:
-        what = settings.parts.loss or settings.parts.head
+        parts = settings.parts
+        what = f"{parts.loss or parts.head}{f' with miner {parts.miner}' if parts.miner else ''}"
         raise UsageError(f"{what!r} cannot train on {wanted}; it trains on {' or '.join(offered)}")
     return wanted
 

@@ -48,18 +48,63 @@ def test_library_offers_what_it_says():
     assert len(sm.BACKBONES) >= 3
 
 
-def test_every_miner_serves_some_loss():
-    for miner in sm.MINERS:
-        options = {"distance": "euclidean"}
-        loss = sm.create_loss("triplet", options, miner, {}, classes=10, embedding_dim=48)
-        embeddings, labels = testing._features()
-        assert loss.of_labels(embeddings.requires_grad_(), labels).isfinite()
+MINED = [name for name in LOSSES if sm.create_loss(name, {}, None, {}, classes=10, embedding_dim=48).takes_miner]
+
+
+@pytest.mark.parametrize("miner", sm.MINERS)
+@pytest.mark.parametrize("name", MINED)
+def test_every_miner_serves_every_loss_that_takes_one(name, miner):
+    try:
+        loss = sm.create_loss(name, {}, miner, {}, classes=10, embedding_dim=48)
+    except sm.UsageError as error:
+        assert "needs a loss with a Euclidean distance" in str(error)  # noqa: PT017
+        return
+    embeddings, labels = testing._features()
+    with testing.torch.random.fork_rng():
+        testing.torch.manual_seed(0)
+        value = loss.of_labels(embeddings.requires_grad_(), labels)
+    value.backward()
+    assert value.isfinite()
+    assert embeddings.grad.isfinite().all()
+    assert loss.supervisions == ("labels",)
+
+
+@pytest.mark.parametrize(
+    ("name", "miner"),
+    [("triplet", "batch-hard"), ("contrastive", "multi-similarity"), ("multi-similarity", "pair-margin")],
+)
+def test_mined_loss_is_the_librarys(name, miner):
+    from pytorch_metric_learning import distances, losses, miners
+
+    cosine = distances.CosineSimilarity()
+    theirs, picker = {
+        "triplet": (losses.TripletMarginLoss(), miners.BatchHardMiner()),
+        "contrastive": (
+            losses.ContrastiveLoss(neg_margin=0.5),
+            miners.MultiSimilarityMiner(distance=distances.LpDistance()),
+        ),
+        "multi-similarity": (
+            losses.MultiSimilarityLoss(),
+            miners.PairMarginMiner(pos_margin=0.8, neg_margin=0.2, distance=cosine),
+        ),
+    }[name]
+    images, labels = testing._images()
+    embeddings = images.flatten(1)
+    mined = sm.create_loss(name, {}, miner, {}, classes=10, embedding_dim=48).of_labels(embeddings, labels)
+    plain = sm.create_loss(name, {}, None, {}, classes=10, embedding_dim=48).of_labels(embeddings, labels)
+    testing.torch.testing.assert_close(mined, theirs(embeddings, labels, picker(embeddings, labels)))
+    assert not testing.torch.isclose(mined, plain)
+
+
+def test_miner_and_explicit_pairs_exclude_each_other(tmp_path):
+    with pytest.raises(sm.UsageError, match="'contrastive with miner batch-hard' cannot train on pairs"):
+        sm.run("siamese", loss="contrastive", miner="batch-hard", supervision="pairs", runs_dir=tmp_path)
 
 
 def test_miner_that_could_not_work_is_refused():
     with pytest.raises(sm.UsageError, match="takes no miner"):
         sm.create_loss("arcface", {}, "batch-hard", {}, classes=10, embedding_dim=8)
-    with pytest.raises(sm.UsageError, match="needs a loss with a distance"):
+    with pytest.raises(sm.UsageError, match="needs a loss with a Euclidean distance"):
         sm.create_loss("supcon", {}, "angular", {}, classes=10, embedding_dim=8)
 
 

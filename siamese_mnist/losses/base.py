@@ -35,7 +35,11 @@ class MetricLoss(nn.Module):
     supervisions: tuple[Supervision, ...] = ("pairs",)
     grouped: bool = False
     takes_miner: bool = False
-    miner: nn.Module | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Of the object, not the class: a class attribute would hide the module that PyTorch keeps under this name.
+        self.miner: nn.Module | None = None
 
     def similarity(self, left: Tensor, right: Tensor) -> Tensor:
         """Cosine of embeddings (P, E) and (P, E): (P,), higher = more alike."""
@@ -71,7 +75,7 @@ def create_loss(
     classes: int,
     embedding_dim: int,
 ) -> MetricLoss:
-    """A registered loss, with a registered miner if one is named.
+    """A registered loss, with a registered miner if one is named; it then trains on labels alone.
 
     Args:
         name: name in `LOSSES`.
@@ -89,4 +93,5 @@ def create_loss(
         if not loss.takes_miner:
             raise UsageError(f"loss {name!r} takes no miner: it does not pick pairs or triplets; leave out {miner!r}")
         loss.miner = MINERS.make(miner, miner_options, loss=loss)
+        loss.supervisions = ("labels",)  # explicit pairs leave nothing to pick
     return loss

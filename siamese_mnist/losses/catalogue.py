@@ -164,6 +164,9 @@ _add(
     "Dynamic soft margin (Zhang and Rusinkiewicz 2019).",
     "DynamicSoftMarginLoss",
     distances=("euclidean",),
+    takes_miner=True,
+    # Its paper takes one positive and one hard negative an image; all triplets of a batch, mostly easy, drown those.
+    miner="BatchEasyHardMiner",
     # Wider than the distances: at its own -2 the library's histogram overflows once all pairs are well apart.
     defaults={"euclidean": {"min_val": -2.6}},
 )
@@ -187,6 +190,8 @@ _add(
     "Large-margin softmax (Liu et al. 2016).",
     "LargeMarginSoftmaxLoss",
     sizes=_SIZES,
+    # Its paper anneals towards the library's margin of 4, over thousands of updates.
+    defaults={"cosine": {"margin": 2}},
 )
 _add("soft-triple", "SoftTriple (Qian et al. 2019): several centres a class.", "SoftTripleLoss", sizes=_SIZES)
 _add(

@@ -118,6 +118,7 @@ class LibraryLossFactory:
         one_positive: whether every image of a batch meets one image of its class, not all.
         sizes: its arguments for the number of classes and the length of an embedding, where it has weights of its own.
         scored_by: distance that scores pairs, where it is not the one the loss is computed with.
+        miner: class in `pytorch_metric_learning.miners` that picks for it where no miner is named.
         defaults: arguments in place of the library's, by distance.
     """
 
@@ -129,6 +130,7 @@ class LibraryLossFactory:
     one_positive: bool = False
     sizes: tuple[str, ...] = ()
     scored_by: Distance | None = None
+    miner: str | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def options(self) -> dict[str, Any]:
@@ -164,7 +166,7 @@ class LibraryLossFactory:
         except (AssertionError, TypeError, ValueError) as error:
             raise UsageError(f"{self.class_name} refuses {_said(options)}: {error}") from error
         scorer: Any = _distance(self.scored_by) if self.scored_by else loss.distance
-        return LibraryLoss(
+        made = LibraryLoss(
             loss,
             scorer,
             self.supervisions,
@@ -172,6 +174,9 @@ class LibraryLossFactory:
             takes_miner=self.takes_miner,
             one_positive=self.one_positive,
         )
+        if self.miner:
+            made.miner = getattr(_library().miners, self.miner)(distance=loss.distance)
+        return made
 
     def _maker(self) -> Callable[..., nn.Module]:
         maker: Callable[..., nn.Module] = getattr(_library().losses, self.class_name)
@@ -184,7 +189,7 @@ class LibraryMinerFactory:
 
     Attributes:
         class_name: class in `pytorch_metric_learning.miners`.
-        distance_only: whether it needs a distance, not a similarity.
+        distance_only: whether it needs a Euclidean distance.
         defaults: arguments in place of the library's, by "distance" or "similarity".
     """
 
@@ -212,8 +217,8 @@ class LibraryMinerFactory:
         """
         distance: Any = getattr(loss, "distance", None)
         kind = "similarity" if distance is None or distance.is_inverted else "distance"
-        if self.distance_only and kind == "similarity":
-            raise UsageError(f"{self.class_name} needs a loss with a distance, not a similarity; try triplet or margin")
+        if self.distance_only and not isinstance(distance, _library().distances.LpDistance):
+            raise UsageError(f"{self.class_name} needs a loss with a Euclidean distance; try triplet or margin")
         try:
             miner: nn.Module = getattr(_library().miners, self.class_name)(
                 distance=distance, **{**self.defaults.get(kind, {}), **options}
