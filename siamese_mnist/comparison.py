@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from siamese_mnist.bootstrap import bootstrap_intervals
 from siamese_mnist.data import load_dataset
+from siamese_mnist.entries import entry_names
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.experiment import find_run, run_name, run_settings
@@ -45,6 +46,7 @@ _BOOTSTRAPPED = ("roc_auc", "equal_error_rate")
 
 PUBLISHED: dict[str, Any] = {
     "variant": "report, as published",
+    "entry": "report, as published",
     "published": True,
     "seeds": [],
     "accuracy": 0.89,
@@ -151,20 +153,20 @@ def possible_jobs() -> int:
 
 
 def compare(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
-    """One row a variant, in order of appearance, with figures averaged over its seeds; the published row first.
+    """One row an entry, in order of appearance, with figures averaged over its seeds; the published row first.
 
-    Every variant after the first is compared with the first one on the same pairs and the seeds that both have. Rows
-    are explained in docs/comparison.md.
+    An entry is a variant with what is changed of it (`entries.entry_names`). Every entry after the first is compared
+    with the first one on the same pairs and the seeds that both have. Rows are explained in docs/comparison.md.
 
     Raises:
-        UsageError: if the runs were not tested on the same pairs, or a variant has no seed in common with the first.
+        UsageError: if the runs were not tested on the same pairs, or an entry has no seed in common with the first.
         RunError: if a run's scores cannot be read.
     """
     _check_same_pairs(runs)
     groups: dict[str, list[_Scored]] = {}
-    for run in runs:
-        groups.setdefault(run.variant, []).append(_scored(run))
-    rows = [_row(variant, group) for variant, group in groups.items()]
+    for name, run in zip(entry_names([run.config for run in runs]), runs, strict=True):
+        groups.setdefault(name, []).append(_scored(run))
+    rows = [_row(name, group) for name, group in groups.items()]
     _add_verdicts(rows, list(groups.values()))
     return [PUBLISHED, *rows]
 
@@ -267,10 +269,10 @@ def _check_same_pairs(runs: Sequence[RunResult]) -> None:
                 )
 
 
-def _row(variant: str, group: Sequence[_Scored]) -> dict[str, Any]:
+def _row(entry: str, group: Sequence[_Scored]) -> dict[str, Any]:
     runs = [each.run for each in group]
     row: dict[str, Any] = dict.fromkeys(PUBLISHED)
-    row.update(variant=variant, published=False, seeds=[run.seed for run in runs])
+    row.update(variant=runs[0].variant, entry=entry, published=False, seeds=[run.seed for run in runs])
     for path in _TEST_FIELDS:
         parent, _, name = path.rpartition(".")
         if parent:
@@ -324,21 +326,23 @@ def _table(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def _add_verdicts(rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[_Scored]]) -> None:
     """Says of every row after the first how its accuracy compares with the first one's; Holm over all rows."""
-    differences = [_difference(group, groups[0]) for group in groups[1:]]
+    names = [row["entry"] for row in rows]
+    differences = [
+        _difference(group, groups[0], (name, names[0])) for name, group in zip(names[1:], groups[1:], strict=True)
+    ]
     adjusted = holm([each.p_value for each in differences]).tolist()
     for row, found, p_adjusted in zip(rows[1:], differences, adjusted, strict=True):
-        row["compared_with"] = rows[0]["variant"]
+        row["compared_with"] = names[0]
         row["difference"] = found.difference
         row["difference_interval"] = [found.low, found.high]
         row["p_adjusted"] = p_adjusted
         row["verdict"] = verdict(found.low, found.high, p_adjusted)
 
 
-def _difference(group: Sequence[_Scored], baseline: Sequence[_Scored]) -> PairedDifference:
+def _difference(group: Sequence[_Scored], baseline: Sequence[_Scored], names: tuple[str, str]) -> PairedDifference:
     ours, theirs = ({each.run.seed: each for each in runs} for runs in (group, baseline))
     seeds = [seed for seed in ours if seed in theirs]
     if not seeds:
-        names = [runs[0].run.variant for runs in (group, baseline)]
         raise UsageError(f"{names[0]!r} and {names[1]!r} have no seed in common; compare runs with the same seeds")
     pairs = baseline[0].scores
     return paired_difference(

@@ -33,6 +33,7 @@ class Picture(NamedTuple):
 class Finished:
     """A run with its scored test pairs, their images and the course of its training."""
 
+    name: str  # of its entry, see `entries.entry_names`
     run: RunResult
     left: NDArray[np.int64]  # (P,) row of the test images
     right: NDArray[np.int64]
@@ -49,12 +50,13 @@ class Finished:
         return Decision(self.run.decision.threshold, self.run.decision.slope)
 
 
-def read_finished(run: RunResult, data_dir: str | Path | None = None) -> Finished:
+def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str | None = None) -> Finished:
     """Reads what a run left behind, and the test images it was measured on.
 
     Args:
         run: a complete run.
         data_dir: folder of the data set's files.
+        name: what to call the run, its variant by default.
 
     Raises:
         RunError: if a file of the run is missing or damaged.
@@ -74,6 +76,7 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None) -> Finishe
     except (ValueError, TypeError, AttributeError) as error:
         raise RunError(f"{run.run_dir} is damaged ({error}); train the run again") from error
     return Finished(
+        name=name or run.variant,
         run=run,
         left=left,
         right=right,
@@ -87,13 +90,13 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None) -> Finishe
 
 
 def joint_pictures(finished: Sequence[Finished]) -> Iterator[Picture]:
-    """Pictures that show all runs together, variants told apart."""
+    """Pictures that show all runs together, entries told apart."""
     scored: dict[str, list[tuple[Any, Any]]] = {}
     for each in finished:
-        scored.setdefault(each.run.variant, []).append((each.scores, each.same))
+        scored.setdefault(each.name, []).append((each.scores, each.same))
     areas = _listed({name: np.mean([roc_auc(*run) for run in runs]) for name, runs in scored.items()})
     rates = _listed({name: np.mean([equal_error_rate(*run) for run in runs]) for name, runs in scored.items()})
-    several = " Bold: the first run of a variant; thin: its others." if len(finished) > len(scored) else ""
+    several = " Bold: the first run of each name; thin: its others." if len(finished) > len(scored) else ""
     yield Picture(
         "roc",
         "ROC",

@@ -1,5 +1,6 @@
 """One HTML file for a set of runs: the comparison table, the verdicts and the pictures; nothing else is needed."""
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from siamese_mnist.comparison import compare
+from siamese_mnist.entries import entry_names
 from siamese_mnist.errors import UsageError
 from siamese_mnist.figures import THEME_CSS, save, to_svg
 from siamese_mnist.gallery import Finished, Picture, joint_pictures, read_finished, run_pictures
@@ -21,11 +23,11 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def choose_runs(run_dirs: Sequence[str | Path], runs_dir: str | Path) -> list[RunResult]:
-    """The named runs or, where none is named, the newest run of each variant and seed below `runs_dir`.
+    """The named runs or, where none is named, the newest run of all settings below `runs_dir`.
 
     Returns:
-        Runs by variant, in the order named or with "baseline" first, and by seed. Verdicts compare every variant with
-        the first.
+        Runs by entry, in the order named or with the baseline first, and by seed. Verdicts compare every entry with the
+        first.
 
     Raises:
         RunError: if a named run is not complete, or damaged.
@@ -34,18 +36,19 @@ def choose_runs(run_dirs: Sequence[str | Path], runs_dir: str | Path) -> list[Ru
     if run_dirs:
         runs = [read_run(each) for each in dict.fromkeys(Path(each) for each in run_dirs)]
     else:
-        newest = {(run.get("variant"), run.get("seed")): run for run in list_runs(runs_dir)}
+        newest = {str(run.get("config")): run for run in list_runs(runs_dir)}
         runs = list(newest.values())
     if not runs:
         raise UsageError(f"no complete run below {runs_dir}; train one with `siamese-mnist run`, or see --runs-dir")
     for run in runs:
-        for path in ("variant", "seed", "dataset", "config", "test.pairs_digest"):
+        for path in ("variant", "seed", "dataset", "config.variant", "config.recipe", "test.pairs_digest"):
             _required(run, path)
     _check_comparable(runs)
-    order = list(dict.fromkeys(run.variant for run in runs))
+    named = list(zip(entry_names([run.config for run in runs]), runs, strict=True))
+    order = list(dict.fromkeys(name for name, _ in named))
     if not run_dirs:
-        order.sort(key=lambda variant: variant != "baseline")
-    return sorted(runs, key=lambda run: (order.index(run.variant), run.seed))
+        order.sort(key=lambda name: (name != "baseline", name.partition(":")[0] != "baseline"))
+    return [run for _, run in sorted(named, key=lambda each: (order.index(each[0]), each[1].seed))]
 
 
 def _required(run: RunResult, path: str) -> None:
@@ -58,22 +61,14 @@ def _required(run: RunResult, path: str) -> None:
 
 def _check_comparable(runs: Sequence[RunResult]) -> None:
     first = runs[0]
-    settings: dict[str, tuple[RunResult, Row]] = {}
     for run in runs:
         if run.dataset != first.dataset:
             what = f"different data sets ({first.dataset} and {run.dataset})"
         elif run.test.pairs_digest != first.test.pairs_digest:
             what = "different test pairs"
         else:
-            known, config = settings.setdefault(run.variant, (run, _without_seed(run)))
-            if config == _without_seed(run):
-                continue
-            first, what = known, f"different settings of the one variant {run.variant}"
+            continue
         raise UsageError(f"{first.run_dir} and {run.run_dir} have {what}; name runs that belong in one table")
-
-
-def _without_seed(run: RunResult) -> Row:
-    return {name: value for name, value in run.config.items() if name != "seed"}
 
 
 def write_report(runs: Sequence[RunResult], output: str | Path, data_dir: str | Path | None = None) -> Path:
@@ -114,19 +109,19 @@ def write_report(runs: Sequence[RunResult], output: str | Path, data_dir: str | 
 
 def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
     """The whole page as text; see `write_report`."""
-    finished = [read_finished(run, data_dir) for run in runs]
+    finished = _read(runs, data_dir)
     try:
         rows = compare(runs)
     except (KeyError, AttributeError, TypeError) as error:
         raise RunError(f"a result.json of these runs is damaged ({error!r}); train the runs again") from error
     first = _first_of_each(finished)
-    variants = list(first)
-    sections = [("together", "All variants together", _pictures(joint_pictures(finished), "together"))]
-    for number, (variant, one) in enumerate(first.items()):
-        others = sum(run.variant == variant for run in runs) - 1
+    entries = list(first)
+    sections = [("together", "All together", _pictures(joint_pictures(finished), "together"))]
+    for number, (entry, one) in enumerate(first.items()):
+        others = sum(each.name == entry for each in finished) - 1
         note = f"<p>Seed {escape(str(one.run.seed))}{f', the first of {others + 1}' if others else ''}.</p>\n"
-        name = f"variant-{number}"
-        sections.append((name, variant, note + _pictures(run_pictures(one), name)))
+        name = f"entry-{number}"
+        sections.append((name, entry, note + _pictures(run_pictures(one), name)))
     links = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title, _ in sections)
     body = "".join(
         f'<section id="{name}">\n<h2>{escape(title)}</h2>\n{text}</section>\n' for name, title, text in sections
@@ -141,13 +136,13 @@ def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="data:,">
-<title>siamese-mnist: {escape(", ".join(variants))}</title>
+<title>siamese-mnist: {escape(", ".join(entries))}</title>
 <style>
 {style}</style>
 </head>
 <body>
 <header>
-<h1>Same digit or not: {len(variants)} {"variant" if len(variants) == 1 else "variants"} compared</h1>
+<h1>Same digit or not: {len(entries)} {"variant" if len(entries) == 1 else "variants"} compared</h1>
 <ul class="facts">
 <li>Data set: {escape(str(runs[0].dataset))}</li>
 <li>Runs: {len(runs)}</li>
@@ -170,11 +165,16 @@ def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
 """
 
 
+def _read(runs: Sequence[RunResult], data_dir: str | Path | None) -> list[Finished]:
+    names = entry_names([run.config for run in runs])
+    return [read_finished(run, data_dir, name) for name, run in zip(names, runs, strict=True)]
+
+
 def _first_of_each(finished: Sequence[Finished]) -> dict[str, Finished]:
-    """The first run of each variant, in order."""
+    """The first run of each entry, in order."""
     first: dict[str, Finished] = {}
     for each in finished:
-        first.setdefault(each.run.variant, each)
+        first.setdefault(each.name, each)
     return first
 
 
@@ -231,7 +231,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Row, str], str]]] = {
 def _table(rows: Sequence[Row]) -> str:
     heads = "".join(f'<th scope="col">{title}</th>' for title, _ in _COLUMNS.values())
     lines = "".join(
-        f'<tr><th scope="row">{escape(row["variant"])}</th>'
+        f'<tr><th scope="row">{escape(row["entry"])}</th>'
         + "".join(f"<td>{text(row, name)}</td>" for name, (_, text) in _COLUMNS.items())
         + "</tr>\n"
         for row in rows
@@ -256,7 +256,7 @@ def _sentence(row: Row) -> str:
     if row["verdict"] not in ("better", "worse"):
         side = f"{row['verdict']} from {row['compared_with']}"
     return (
-        f"{row['variant']}: {side}. Accuracy differs by {row['difference']:+.4f} (95 % interval {low:+.4f} to "
+        f"{row['entry']}: {side}. Accuracy differs by {row['difference']:+.4f} (95 % interval {low:+.4f} to "
         f"{high:+.4f}; p = {row['p_adjusted']:.2g}, adjusted for the number of comparisons)."
     )
 
@@ -284,14 +284,14 @@ def write_pictures(
         RunError: if the run is damaged.
         UsageError: if the data set is not to be had, or a file cannot be written.
     """
-    finished = [read_finished(run, data_dir) for run in runs]
+    finished = _read(runs, data_dir)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         named = chain(
             ((picture.name, picture) for picture in joint_pictures(finished)),
             (
-                (f"{variant}-{picture.name}", picture)
-                for variant, one in _first_of_each(finished).items()
+                (f"{_file_name(entry)}-{picture.name}", picture)
+                for entry, one in _first_of_each(finished).items()
                 for picture in run_pictures(one)
             ),
         )
@@ -301,6 +301,10 @@ def write_pictures(
             yield place
     except OSError as error:
         raise _unwritable(folder, error) from error
+
+
+def _file_name(entry: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", entry)
 
 
 def _unwritable(place: str | Path, error: OSError) -> UsageError:

@@ -147,11 +147,26 @@ def test_newest_run_of_each_seed(copied):
 
 def test_names_are_escaped(copied):
     folder, change = copied
-    change("siamese", variant="<b>&\"'")
+    config = json.loads(next(folder.glob("siamese-*/result.json")).read_text())["config"]
+    change("siamese", config=config | {"variant": "<b>&\"'"})
     reader = Reader()
     reader.feed(page(choose_runs([], folder)))
     assert not reader.all("b")
-    assert "<b>&\"'" in reader.text
+    assert any("<b>&\"'" in text for text in reader.text)
+
+
+def test_two_losses_of_one_variant_are_told_apart(copied):
+    folder, _ = copied
+    path = shutil.copytree(next(folder.glob("siamese-*")), folder / "other") / "result.json"
+    result = json.loads(path.read_text())
+    result["config"]["parts"]["loss"] = "triplet"
+    path.write_text(json.dumps(result))
+    runs = choose_runs([], folder)
+    names = [row["entry"] for row in compare(runs)[1:]]
+    assert names == ["baseline", "siamese", "siamese:loss=triplet"]
+    assert all(f'<th scope="row">{name}</th>' in page(runs) for name in names)
+    places = {place.name for place in write_pictures(runs, folder / "pictures", "svg")}
+    assert {"siamese-scores.svg", "siamese-loss-triplet-scores.svg"} <= places
 
 
 def test_written_whole(runs, tmp_path):
@@ -192,7 +207,7 @@ def test_no_runs(tmp_path):
         ({"dataset": "mnist"}, r"different data sets \(mnist-small and mnist\)"),
         ({"test": {"pairs_digest": "0"}}, "different test pairs"),
         ({"test": {}}, "has no test.pairs_digest"),
-        ({"variant": "baseline", "config": {"recipe": "other"}}, "different settings of the one variant baseline"),
+        ({"config": {"variant": "siamese"}}, "has no config.recipe"),
     ],
 )
 def test_runs_that_do_not_belong_together(copied, values, words):

@@ -17,7 +17,11 @@ Row = dict[str, Any]
 def compare(
     variants: Annotated[
         list[str] | None,
-        typer.Argument(help="Variants to compare, the baseline first.", show_default="baseline siamese"),
+        typer.Argument(
+            help="Variants to compare, the baseline first; with changes as `VARIANT:name=value,...`, such as "
+            "`siamese:loss=triplet` or `baseline:backbone.blocks=3`.",
+            show_default="baseline siamese",
+        ),
     ] = None,
     dataset: options.Dataset = "mnist-tenth",
     data_dir: options.DataDir = None,
@@ -42,8 +46,8 @@ def compare(
     """Compare variants on the same pairs: train what is missing, print the report's figures and each variant's."""
     from siamese_mnist.comparison import check_sort_column, ensure_runs, missing_runs, possible_jobs, sort_rows
     from siamese_mnist.comparison import compare as compare_runs
+    from siamese_mnist.entries import read_entry
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.recipes import Settings
 
     names = variants or ["baseline", "siamese"]
     for name in names:
@@ -56,10 +60,13 @@ def compare(
     if csv is not None:
         formats.check_writable(csv)
     settings = [
-        Settings.resolve(name, recipe=recipe, dataset=dataset, seed=seed, test_protocol=test_protocol)
+        read_entry(name, recipe=recipe, dataset=dataset, seed=seed, test_protocol=test_protocol)
         for name in names
         for seed in range(seeds)
     ]
+    for each in settings:
+        if settings.count(each) > 1:
+            raise UsageError(f"two of {', '.join(names)} are the same; name each variant once")
     if jobs is None:
         jobs = min(possible_jobs(), max(1, len(missing_runs(settings, runs_dir))))
     with progress.shown() as titled:
@@ -82,7 +89,7 @@ def compare(
     if as_json:
         print(json.dumps({"rows": rows}))
     elif as_markdown or as_latex:
-        cells = [["variant", *_COLUMNS], *([row["variant"], *_texts(row)] for row in rows)]
+        cells = [["variant", *_COLUMNS], *([row["entry"], *_texts(row)] for row in rows)]
         print(formats.markdown(cells) if as_markdown else formats.latex(cells))
     else:
         _print_table(rows)
@@ -165,14 +172,20 @@ def _table(rows: Sequence[Row], columns: dict[str, Callable[[Row], str]]) -> Tab
     for column in columns:
         table.add_column(column, justify="right")
     for row in rows:
-        table.add_row(row["variant"], *(text(row) for text in columns.values()))
+        table.add_row(_shown(row), *(text(row) for text in columns.values()))
     return table
+
+
+def _shown(row: Row) -> str:
+    """A row's name, a change a line where there are several."""
+    name = str(row["entry"])
+    return name if row["published"] else name.replace(",", ",\n ")
 
 
 def _turned(rows: Sequence[Row]) -> Table:
     table = Table("")
     for row in rows:
-        table.add_column(row["variant"], justify="right")
+        table.add_column(_shown(row), justify="right")
     for column, text in _COLUMNS.items():
         table.add_row(column, *(text(row) for row in rows))
     return table

@@ -73,13 +73,8 @@ def run(
     ] = None,
 ) -> None:
     """Train a variant in two phases, evaluate it on the test pairs and save the run."""
-    from siamese_mnist.augmentation import Augmentation
-    from siamese_mnist.backbones import BACKBONES
+    from siamese_mnist.entries import resolve
     from siamese_mnist.experiment import run_settings
-    from siamese_mnist.heads import HEADS
-    from siamese_mnist.losses import LOSSES, MINERS
-    from siamese_mnist.recipes import Settings
-    from siamese_mnist.registry import options_of, parse_options
 
     changes: dict[str, Any] = {
         "backbone": backbone,
@@ -105,21 +100,14 @@ def run(
         "curve": curve,
     }
     base: dict[str, Any] = {"recipe": recipe, "seed": seed, "dataset": dataset}
-    parts = Settings.resolve(variant, **base, **changes).parts
-    for role, registry, texts in (
-        ("backbone", BACKBONES, backbone_arg),
-        ("head", HEADS, head_arg),
-        ("loss", LOSSES, loss_arg),
-        ("miner", MINERS, miner_arg),
-    ):
-        if texts:
-            name = getattr(parts, role)
-            defaults = options_of(registry[name.partition(":")[0]]) if name else {}
-            changes[f"{role}_options"] = parse_options(texts, defaults)
-    if augment:
-        strengths = parse_options(augment, dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
-        changes["augmentation"] = Augmentation.of(strengths)
-    settings = Settings.resolve(variant, **base, **changes)
+    texts = {
+        "backbone": backbone_arg or (),
+        "head": head_arg or (),
+        "loss": loss_arg or (),
+        "miner": miner_arg or (),
+        "augment": augment or (),
+    }
+    settings = resolve(variant, texts, **base, **changes)
     with progress.shown() as titled:
         result = run_settings(
             settings,

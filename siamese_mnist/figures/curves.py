@@ -89,7 +89,7 @@ def roc_curves(scored: Mapping[str, Sequence[Scored]]) -> Figure:
         areas = [roc_auc(*run) for run in runs]
         for repeat, run in enumerate(runs):
             curve = roc(*run)
-            label = f"{name}, area {np.mean(areas):.4f}" if repeat == 0 else f"_{name}, {repeat}"
+            label = f"{_lines(name)}, area {np.mean(areas):.4f}" if repeat == 0 else f"_{name}, {repeat}"
             _line(axes, curve.false_match_rate, curve.true_match_rate, number, label)
     axes.set(xlim=(-0.01, 1), ylim=(0, 1.01), xlabel="false match rate", ylabel="true match rate")
     axes.legend(loc="lower right")
@@ -113,7 +113,7 @@ def det_curves(scored: Mapping[str, Sequence[Scored]]) -> Figure:
         for repeat, run in enumerate(runs):
             false_match, false_non_match, _ = detection_error_tradeoff(*run)
             inside = (false_match > 0) & (false_match < 1) & (false_non_match > 0) & (false_non_match < 1)
-            label = f"{name}, EER {np.mean(rates):.4f}" if repeat == 0 else f"_{name}, {repeat}"
+            label = f"{_lines(name)}, EER {np.mean(rates):.4f}" if repeat == 0 else f"_{name}, {repeat}"
             _line(axes, ndtri(false_match[inside]), ndtri(false_non_match[inside]), number, label)
         crossings = ndtri(np.clip(rates, 5e-4, 0.5))
         colour, _, marker = look(number)
@@ -124,6 +124,10 @@ def det_curves(scored: Mapping[str, Sequence[Scored]]) -> Figure:
     axes.set(xlim=ends, ylim=ends, xlabel="false match rate", ylabel="false non-match rate")
     axes.legend(loc="upper right")
     return figure
+
+
+def _lines(name: str) -> str:
+    return name.replace(",", ",\n  ")
 
 
 def _line(axes: Axes, x: FloatArray, y: FloatArray, number: int, label: str) -> None:
