@@ -7,71 +7,58 @@ from typing import Any
 
 from study import arguments, by_group, made_by, mean_interval, publish, run_all, table
 
-from siamese_mnist.recipes import Settings
+from siamese_mnist.comparison import compare
+from siamese_mnist.entries import read_entry
+from siamese_mnist.runs import RunResult
 
-QUESTIONS: dict[str, dict[str, dict[str, Any]]] = {
+REPORT = "baseline"
+QUESTIONS: dict[str, dict[str, str]] = {
     "More residual blocks?": {
-        "1 block": {"backbone_options": {"blocks": 1}},
-        "2 blocks (the report)": {},
-        "3 blocks": {"backbone_options": {"blocks": 3}},
+        "1 block": "baseline:backbone.blocks=1",
+        "2 blocks (the report)": REPORT,
+        "3 blocks": "baseline:backbone.blocks=3",
     },
     "Without the residual connection?": {
-        "with it (the report)": {},
-        "without it": {"backbone_options": {"residual": False}},
+        "with it (the report)": REPORT,
+        "without it": "baseline:backbone.residual=false",
     },
     "Enlarge the image?": {
-        "28 x 28 (the report)": {},
-        "56 x 56, bilinear": {"backbone_options": {"enlarge": 2}},
+        "28 x 28 (the report)": REPORT,
+        "56 x 56, bilinear": "baseline:backbone.enlarge=2",
     },
     "Train the backbone in phase 2 too?": {
-        "frozen (the report)": {},
-        "backbone step 1e-5": {"backbone_learning_rate": 1e-5},
-        "backbone step 1e-4": {"backbone_learning_rate": 1e-4},
-        "backbone step 1e-3": {"backbone_learning_rate": 1e-3},
+        "frozen (the report)": REPORT,
+        "step size 1e-5": "baseline:backbone_lr=1e-05",
+        "step size 1e-4": "baseline:backbone_lr=0.0001",
+        "step size 1e-3": "baseline:backbone_lr=0.001",
     },
     "Another batch size?": {
-        "16": {"batch_size": 16},
-        "64 (the report)": {},
-        "256": {"batch_size": 256},
+        "16": "baseline:batch_size=16",
+        "64 (the report)": REPORT,
+        "256": "baseline:batch_size=256",
     },
 }
 
 
 def main() -> None:
     options = arguments(__doc__.partition("\n")[0], seeds=5)
-    cases = {str(changes): changes for answers in QUESTIONS.values() for changes in answers.values()}
-    settings = [
-        Settings.resolve("baseline", seed=seed, **changes)
-        for changes in cases.values()
-        for seed in range(options.seeds)
-    ]
-    results = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs)
-    groups = dict(zip(cases, by_group(results, options.seeds, lambda run: run), strict=True))
-    reference = [run.test.accuracy for run in groups["{}"]]
+    entries = list(dict.fromkeys([REPORT, *(each for answers in QUESTIONS.values() for each in answers.values())]))
+    settings = [read_entry(entry, seed=seed) for entry in entries for seed in range(options.seeds)]
+    runs = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs)
+    rows = dict(zip(entries, compare(runs)[1:], strict=True))
+    phase_1 = dict(zip(entries, by_group(runs, options.seeds, lambda run: run.phase1.accuracy), strict=True))
     sections = []
     for question, answers in QUESTIONS.items():
-        rows = []
-        for answer, changes in answers.items():
-            runs = groups[str(changes)]
-            mean, low, high = mean_interval([run.test.accuracy for run in runs])
-            change, change_low, change_high = mean_interval(
-                [run.test.accuracy - base for run, base in zip(runs, reference, strict=True)]
-            )
-            rows.append(
-                [
-                    answer,
-                    f"{mean:.4f} [{low:.4f}, {high:.4f}]",
-                    "-" if not changes else f"{change:+.4f} [{change_low:+.4f}, {change_high:+.4f}]",
-                    _verdict(change_low, change_high) if changes else "-",
-                    f"{mean_interval([run.phase1.accuracy for run in runs])[0]:.3f}",
-                ]
-            )
-        header = ["", "pair accuracy", "against the report's", "verdict", "phase-1 accuracy"]
-        sections.append(f"## {question}\n\n{table(header, rows)}")
+        lines = [_line(answer, entry, rows[entry], phase_1[entry]) for answer, entry in answers.items()]
+        header = ["", "entry", "pair accuracy", "against the report's", "verdict", "parameters", "phase-1 accuracy"]
+        sections.append(f"## {question}\n\n{table(header, lines)}")
     page = f"""# The report's open questions
 
 The report ends with ideas that it leaves open. Here each is tried on the baseline, everything else as in the report,
-{options.seeds} seeds each on the same pairs. Brackets hold 95 % intervals over seeds, differences are seed by seed.
+{options.seeds} seeds each on the same pairs. Brackets hold 95 % intervals over images and seeds. Differences are on the
+same pairs, seed by seed, and the verdicts are adjusted for all {len(rows) - 1} comparisons (Holm). An entry is what
+[`siamese-mnist compare`](comparison.md) takes: `siamese-mnist compare baseline baseline:backbone.blocks=3 --seeds
+{options.seeds}` gives a part of this page.
 
 {made_by("python benchmarks/questions.py --output docs/questions.md")}
 
@@ -84,22 +71,29 @@ The report ends with ideas that it leaves open. Here each is tried on the baseli
     publish(page, options.output)
 
 
+def _line(answer: str, entry: str, row: dict[str, Any], phase_1: list[float]) -> list[str]:
+    low, high = row["accuracy_interval"]
+    cells = [answer, f"`{entry}`", f"{row['accuracy']:.4f} [{low:.4f}, {high:.4f}]"]
+    if row["verdict"]:
+        low, high = row["difference_interval"]
+        cells += [f"{row['difference']:+.4f} [{low:+.4f}, {high:+.4f}]", row["verdict"]]
+    else:
+        cells += ["-", "-"]
+    return [*cells, f"{row['parameters']:,}", f"{sum(phase_1) / len(phase_1):.3f}"]
+
+
 def _more_images(options: Any) -> str:
     if options.data_dir is None:
         return (
             "6,000 against 60,000 pretraining images is answered where all of MNIST is at hand: name its folder with "
             "`--data-dir`. It was not when this page was made."
         )
-    settings = [Settings.resolve("baseline", dataset="mnist", seed=seed) for seed in range(options.seeds)]
-    runs = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs, data_dir=options.data_dir)
+    settings = [read_entry(REPORT, dataset="mnist", seed=seed) for seed in range(options.seeds)]
+    runs: list[RunResult] = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs, data_dir=options.data_dir)
     mean, low, high = mean_interval([run.test.accuracy for run in runs])
     return (
         f"With all 60,000 images in both phases: {mean:.4f} [{low:.4f}, {high:.4f}] on pairs of all 10,000 test images."
     )
-
-
-def _verdict(low: float, high: float) -> str:
-    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
 
 
 if __name__ == "__main__":

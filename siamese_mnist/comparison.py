@@ -135,7 +135,7 @@ def ensure_runs(
     for each in settings:
         run = trained.get(run_name(each)) or find_run(each, runs_dir)
         if run is None:
-            with _threads(RUN_THREADS):
+            with run_threads():
                 run = run_settings(each, **places, progress=progress(each))
         yield run
 
@@ -213,14 +213,15 @@ def _train_in_parallel(
 
 
 def _train(name: str, settings: Settings, places: dict[str, Any]) -> tuple[str, RunResult]:
-    with _threads(RUN_THREADS):
+    with run_threads():
         return name, run_settings(settings, **places)
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def run_threads() -> Iterator[None]:
+    """Lets PyTorch compute with `RUN_THREADS` threads for a while."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(RUN_THREADS)
     try:
         yield
     finally:

@@ -85,7 +85,7 @@ def run_settings(
     dataset = load_dataset(settings.dataset, data_dir, download)
     protocol = settings.protocol
     train_set, test_set = _draw(dataset, protocol)
-    generator = _stream(settings.seed, _ORDER)
+    generator = order_stream(settings.seed)
     # Initial values and dropout draw from PyTorch's global stream: it is set for the run and put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -205,6 +205,11 @@ def versions() -> dict[str, str]:
     """Versions of what a result depends on."""
     packages = ("siamese-mnist", "torch", "pytorch-metric-learning", "scikit-learn", "numpy")
     return {"python": platform.python_version(), **{name.replace("-", "_"): version(name) for name in packages}}
+
+
+def order_stream(seed: int) -> torch.Generator:
+    """The random stream of a run's batches, from the start of phase 1."""
+    return _stream(seed, _ORDER)
 
 
 def _stream(seed: int, purpose: int) -> torch.Generator:

@@ -1,6 +1,5 @@
 """From saved runs to their pictures, each with a title, how to read it, and its content in words."""
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,10 @@ from numpy.typing import NDArray
 from siamese_mnist import figures
 from siamese_mnist.data import load_dataset
 from siamese_mnist.evaluation import Decision, check_pairs, equal_error_rate, roc_auc
-from siamese_mnist.runs import RunError, RunResult, read_scores
+from siamese_mnist.runs import RunError, RunResult, read_history, read_scores
 from siamese_mnist.verifier import load
 
 _MAPPED_IMAGES = 300
-_HISTORY = ("phase", "loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
 class Picture(NamedTuple):
@@ -85,7 +83,7 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
         images=images.numpy(),
         labels=labels.numpy(),
         classes=dataset.classes,
-        history=_read_history(run.run_dir),
+        history=read_history(run.run_dir),
     )
 
 
@@ -237,16 +235,3 @@ def _field(run: RunResult, name: str) -> Any:
     if name not in run:
         raise RunError(f"{run.run_dir} is damaged (its result.json has no {name!r}); train the run again")
     return run[name]
-
-
-def _read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
-    """Columns of phase 2; NaN where nothing was measured."""
-    path = Path(run_dir) / "history.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [[float(row[name] or "nan") for name in _HISTORY] for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error!r}); train the run again") from error
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(_HISTORY))
-    table = table[table[:, 0] == 2]
-    return dict(zip(_HISTORY[1:], table[:, 1:].T, strict=True))

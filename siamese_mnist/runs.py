@@ -18,6 +18,8 @@ from torch import Tensor
 
 from siamese_mnist.errors import UsageError
 
+_HISTORY = ("phase", "loss", "accuracy", "validation_loss", "validation_accuracy")
+
 
 class Record(dict[str, Any]):
     """A JSON object whose keys can also be read as attributes: `result.test.accuracy`."""
@@ -160,6 +162,25 @@ def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
             return {name: columns[name] for name in ("left", "right", "same", "score", "swapped_score")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise RunError(f"{path} is missing or damaged; train the run again") from error
+
+
+def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
+    """Reads phase 2 of the run's curve: loss, accuracy, validation_loss, validation_accuracy (U,), a value an update.
+
+    Validation columns are NaN where nothing was measured.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    path = Path(run_dir) / "history.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [[float(row[name] or "nan") for name in _HISTORY] for row in csv.DictReader(file)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error!r}); train the run again") from error
+    table = np.array(rows, dtype=np.float64).reshape(-1, len(_HISTORY))
+    table = table[table[:, 0] == 2]
+    return dict(zip(_HISTORY[1:], table[:, 1:].T, strict=True))
 
 
 def list_runs(runs_dir: str | Path) -> list[RunResult]:

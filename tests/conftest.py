@@ -122,3 +122,11 @@ def terminal(monkeypatch):
         monkeypatch.setenv("NO_COLOR", "1")
 
     return set_width
+
+
+@pytest.fixture(scope="session")
+def evidence(tmp_path_factory, short):
+    """What an audit of two seeds on the small data set measures."""
+    from siamese_mnist.audit import gather
+
+    return gather(2, runs_dir=tmp_path_factory.mktemp("audit"), **short)

@@ -30,10 +30,7 @@ def compare(
     seeds: Annotated[int, typer.Option(help="Seeds per variant: 0, 1, ...", min=1)] = 1,
     test_protocol: options.TestProtocol = None,
     runs_dir: options.RunsDir = Path("runs"),
-    jobs: Annotated[
-        int | None,
-        typer.Option(help="Runs trained at once.", min=1, show_default="as many as processors and memory allow"),
-    ] = None,
+    jobs: options.Jobs = None,
     sort: Annotated[
         str | None,
         typer.Option(help="Column to sort by, as --json names it; the best first.", show_default="order of variants"),

@@ -1,0 +1,76 @@
+"""`siamese-mnist audit`: the report's claims, each tested again over seeds."""
+
+import dataclasses
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from siamese_mnist_cli import options, progress
+
+
+def audit(
+    seeds: Annotated[int, typer.Option(help="Seeds of every design: 0, 1, ...; at least two.")] = 5,
+    runs_dir: options.RunsDir = Path("runs"),
+    jobs: options.Jobs = None,
+    as_json: options.Json = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a page in Markdown.")] = False,
+) -> None:
+    """Test every claim of the report again: reproduced, not reproduced, or not testable, each with its figure.
+
+    Trains six designs with every seed, those that --runs-dir does not have yet: about ten minutes with five seeds.
+    """
+    from siamese_mnist.audit import findings, gather, page
+    from siamese_mnist.comparison import possible_jobs
+    from siamese_mnist.errors import UsageError
+
+    if as_json and as_markdown:
+        raise UsageError("--json and --markdown exclude each other; give one")
+    jobs = jobs or possible_jobs()
+    with progress.shown() as titled:
+        evidence = gather(
+            seeds,
+            runs_dir=runs_dir,
+            jobs=jobs,
+            progress=lambda each: titled(f"{each.variant}, seed {each.seed}"),
+            overall=titled(f"training, {jobs} at once", every=1, unit="runs"),
+            phase_one=titled("audit", every=1, unit="seeds"),
+        )
+        found = findings(evidence)
+    if as_json:
+        print(json.dumps({"seeds": seeds, "findings": [dataclasses.asdict(each) for each in found]}))
+    elif as_markdown:
+        print(page(found, evidence, _made_by(seeds)), end="")
+    else:
+        _print_table(found)
+
+
+def _made_by(seeds: int) -> str:
+    command = f"siamese-mnist audit --seeds {seeds} --markdown"
+    return f"Made by `{command}` on {_processor()}, {os.cpu_count()} cores, {date.today():%d %B %Y}."
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _print_table(found: Sequence[Any]) -> None:
+    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    table = Table("section", "the report says", "verdict", "measured here", show_lines=True)
+    for each in found:
+        table.add_row(each.section, each.claim, each.verdict, each.measured)
+    console.print(table)
+    counts = Counter(each.verdict for each in found)
+    console.print(", ".join(f"{count} {verdict}" for verdict, count in counts.items()))

@@ -1,0 +1,107 @@
+"""What the audit measures before it judges: runs over seeds, their curves, and phase 1 measured twice."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese_mnist.audit.phase1 import PhaseOne, phase_one_twice
+from siamese_mnist.comparison import compare, ensure_runs, run_threads
+from siamese_mnist.data import Dataset, load_dataset
+from siamese_mnist.entries import read_entry
+from siamese_mnist.errors import UsageError
+from siamese_mnist.recipes import Settings
+from siamese_mnist.runs import RunResult, read_history
+from siamese_mnist.training import Progress, silent
+
+REPORT = "baseline"
+ENTRIES: Mapping[str, str] = {
+    "report": REPORT,
+    "bytes": f"{REPORT}:backbone.pixel_max=255",
+    "one block": f"{REPORT}:backbone.blocks=1",
+    "three blocks": f"{REPORT}:backbone.blocks=3",
+    "no phase 1": f"{REPORT}:pretrain_epochs=0",
+    "trained backbone": f"{REPORT}:backbone_learning_rate=0.001",
+}
+"""What the audit runs, each with every seed, as entries of a comparison."""
+
+Curve = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What was measured.
+
+    Attributes:
+        runs: by key of `ENTRIES`, one for every seed.
+        rows: by key of `ENTRIES`, its row of the comparison with the report's design.
+        curves: phase 2 of the report's design, for every seed, see `runs.read_history`.
+        phase_one: phase 1 of the report's design measured twice, for every seed.
+        dataset: the images of all runs.
+    """
+
+    runs: Mapping[str, Sequence[RunResult]]
+    rows: Mapping[str, Mapping[str, Any]]
+    curves: Sequence[Curve]
+    phase_one: Sequence[PhaseOne]
+    dataset: Dataset
+
+    def each(self, pick: Callable[[RunResult], float], entry: str = "report") -> list[float]:
+        """A figure of every seed of an entry."""
+        return [float(pick(run)) for run in self.runs[entry]]
+
+
+def gather(
+    seeds: int,
+    *,
+    runs_dir: str | Path,
+    data_dir: str | Path | None = None,
+    dataset: str = "mnist-tenth",
+    recipe: str = "report",
+    jobs: int = 1,
+    progress: Callable[[Settings], Progress] = lambda settings: silent,  # noqa: ARG005
+    overall: Progress = silent,
+    phase_one: Progress = silent,
+) -> Evidence:
+    """Trains what is missing of `ENTRIES` and measures it.
+
+    Args:
+        seeds: number of seeds, 0, 1, ..., at least two.
+        runs_dir: folder of all runs.
+        data_dir: folder of the data set's files.
+        dataset: data set of all runs.
+        recipe: training protocol of all runs.
+        jobs: runs trained at once.
+        progress: see `comparison.ensure_runs`.
+        overall: see `comparison.ensure_runs`.
+        phase_one: told after every phase 1 that is measured twice.
+
+    Raises:
+        UsageError: with fewer than two seeds, or see `run`.
+    """
+    if seeds < 2:
+        raise UsageError(f"an audit needs the spread between seeds; seeds must be >= 2, got {seeds}")
+    settings = {
+        key: [read_entry(entry, dataset=dataset, recipe=recipe, seed=seed) for seed in range(seeds)]
+        for key, entry in ENTRIES.items()
+    }
+    flat = [each for group in settings.values() for each in group]
+    done = list(ensure_runs(flat, runs_dir=runs_dir, data_dir=data_dir, progress=progress, jobs=jobs, overall=overall))
+    runs = {key: done[number * seeds : (number + 1) * seeds] for number, key in enumerate(settings)}
+    images = load_dataset(dataset, data_dir)
+    twice: list[PhaseOne] = []
+    with run_threads():
+        for each in settings["report"]:
+            phase_one("phase 1 measured twice", len(twice), seeds)
+            twice.append(phase_one_twice(each, images))
+        phase_one("phase 1 measured twice", seeds, seeds)
+    return Evidence(
+        runs=runs,
+        rows=dict(zip(settings, compare(done)[1:], strict=True)),
+        curves=[read_history(run.run_dir) for run in runs["report"]],
+        phase_one=twice,
+        dataset=images,
+    )
