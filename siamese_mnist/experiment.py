@@ -17,7 +17,7 @@ from torch import nn
 
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import evaluate, fit_decision
+from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.losses import Supervision
 from siamese_mnist.models import Model, Siamese, build_model, supervisions, to_unit
@@ -29,6 +29,7 @@ from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, si
 CALIBRATION_PAIRS = 10_000
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
 _COLLAPSED_SPREAD = 1e-3
+_SHOWN_CLASSES = 62  # letters and digits
 _TRAIN_PAIRS, _TEST_PAIRS, _ORDER = range(3)  # purposes of random streams
 
 
@@ -146,6 +147,7 @@ def run_settings(
         "test": {
             "pairs_digest": pairs_digest(test_set),
             **evaluate(scores, test_set.same.numpy(), decision, swapped_scores=swapped),
+            "digit_pairs": _by_classes(scores, dataset, test_set, decision),
         },
         "throughput": {
             "train_pairs_per_second": protocol.epochs * len(train_set.same) / train_seconds,
@@ -243,6 +245,19 @@ def _supervision(model: Model, settings: Settings) -> Supervision:
 
 def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> np.ndarray:
     return model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
+
+
+def _by_classes(scores: np.ndarray, dataset: Dataset, pairs: Pairs, decision: Decision) -> dict[str, Any] | None:
+    """Accuracy and number of the test pairs of every two classes, or None for more classes than a table can show."""
+    if len(dataset.classes) > _SHOWN_CLASSES:
+        return None
+    labels = (dataset.test.labels[rows].numpy() for rows in pairs[:2])
+    correct = decision.predict(scores) == pairs.same.numpy()
+    accuracy, counts = digit_pair_accuracy(correct, *labels, classes=len(dataset.classes))
+    return {
+        "accuracy": [[None if np.isnan(each) else each for each in row] for row in accuracy.tolist()],
+        "pairs": counts.tolist(),
+    }
 
 
 def _distorted(data: LabeledImages, protocol: TrainingProtocol, generator: torch.Generator) -> LabeledImages:

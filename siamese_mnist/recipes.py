@@ -324,7 +324,8 @@ VARIANTS.add(
 RECIPES.add(
     "report",
     Recipe(protocol=TrainingProtocol(), parts=Parts(backbone="report", head="distance", loss="contrastive")),
-    summary="The report's two phases: 2 epochs of ten classes, 2 epochs of 100,000 pairs on the frozen backbone.",
+    summary="The report's two phases: 2 epochs of ten classes, 2 epochs of 100,000 pairs on the frozen backbone. "
+    "Expect 0.90 (baseline) and 0.945 (siamese) in 20 s each: `siamese-mnist compare baseline siamese --seeds 5`.",
 )
 _FROM_SCRATCH = TrainingProtocol(
     pretrain_epochs=0,
@@ -352,7 +353,8 @@ RECIPES.add(
         parts=Parts(backbone="convnet", head="distance", head_options={"hidden_dim": 0}, loss="supcon"),
         designs=("siamese",),
     ),
-    summary="Metric losses side by side: a small trunk from scratch, one projection, 48,000 images.",
+    summary="Metric losses side by side: a small trunk from scratch, one projection, 48,000 images. "
+    "Expect 0.97 to 0.99 with most losses in 8 s: `siamese-mnist run siamese --recipe short --loss supcon`.",
 )
 RECIPES.add(
     "fast",
@@ -366,7 +368,8 @@ RECIPES.add(
         parts=Parts(backbone="convnet", head="agreement", loss="supcon"),
         designs=("siamese",),
     ),
-    summary="The least time to 0.99: eight passes over the images with light distortions.",
+    summary="The least time to 0.99: eight passes over the images with light distortions. Expect 0.992 in 9 s: "
+    "`siamese-mnist run siamese --recipe fast`.",
 )
 RECIPES.add(
     "strong",
@@ -388,5 +391,6 @@ RECIPES.add(
         ),
         designs=("siamese",),
     ),
-    summary="The highest accuracy: four small networks, strong distortions, 24 passes, shifted views.",
+    summary="The highest accuracy: four small networks, strong distortions, 24 passes, shifted views. "
+    "Expect 0.997 in two minutes: `siamese-mnist run siamese --recipe strong`.",
 )

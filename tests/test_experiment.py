@@ -109,6 +109,17 @@ def test_result_has_all_fields(finished, variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_digit_pairs_add_up_to_all_pairs(finished, variant):
+    test = finished[variant].test
+    pairs = torch.tensor(test.digit_pairs.pairs).triu()
+    accuracy = torch.tensor([[0.0 if each is None else each for each in row] for row in test.digit_pairs.accuracy])
+    assert pairs.sum() == test.pairs
+    assert pairs.diagonal().sum() == test.pairs / 2
+    assert float((pairs * accuracy).sum() / pairs.sum()) == pytest.approx(test.accuracy, abs=1e-6)
+    assert test.digit_pairs.accuracy[0][3] == test.digit_pairs.accuracy[3][0]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_figures_are_plausible(finished, variant):
     run = finished[variant]
     assert run.test.pairs == 600

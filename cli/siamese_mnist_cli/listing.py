@@ -20,6 +20,7 @@ def list_parts(
     """List the parts by name, with their options and where they come from."""
     import siamese_mnist as sm
     from siamese_mnist.errors import UsageError
+    from siamese_mnist.losses import NOT_OFFERED
     from siamese_mnist.registry import Registry, options_of
 
     registries: dict[str, Registry[Any]] = {
@@ -49,6 +50,8 @@ def list_parts(
         }
         for each, registry in shown.items()
     }
+    if "losses" in found:
+        found["losses"]["not_offered"] = NOT_OFFERED
     if as_json:
         print(json.dumps(found, default=str))
         return
@@ -66,3 +69,5 @@ def list_parts(
         console.print(table)
         for name, reason in content["broken"].items():
             console.print(f"not loaded: {name} ({reason})", markup=False)
+        for name, reason in content.get("not_offered", {}).items():
+            console.print(f"not offered: {name} ({reason})", markup=False)

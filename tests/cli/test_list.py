@@ -76,6 +76,14 @@ def test_broken_plugins_are_shown(command, monkeypatch):
     assert broken == {"wonder": "wonder-heads 0.1: ImportError: [no] module"}
 
 
+def test_losses_that_are_not_offered_are_named_with_the_reason(command):
+    reasons = json.loads(command("list", "losses", "--json").out)["losses"]["not_offered"]
+    text = " ".join(command("list", "losses").out.split())
+    assert len(reasons) + len(sm.LOSSES) == 37
+    assert all(f"not offered: {name} ({reason})" in text for name, reason in reasons.items())
+    assert "not offered" not in command("list", "miners").out
+
+
 def test_unknown_kind(mistake):
     line = mistake("list", "head")
     assert "unknown kind of part 'head'" in line
