@@ -80,8 +80,10 @@ def _verifier(
         classes = len(values.pop("classes"))
         settings = Settings.from_dict(values)
         chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
-        parts = dataclasses.asdict(settings.parts)
-        model = build_model(design=settings.design, **parts, image_size=(height, width), classes=classes)
+        parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
+        parts |= {"image_size": (height, width), "classes": classes}
+        _check_shapes(parts, weights)
+        model = build_model(**parts)
     except UnknownPartError as error:
         raise RunError(f"{source} needs a part that is not installed: {error}") from error
     # What a config.json of other hands can make parts raise is open.
@@ -92,6 +94,17 @@ def _verifier(
     except RuntimeError as error:
         raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
     return Verifier(model, chosen, image_size=(height, width))
+
+
+def _check_shapes(parts: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Refuses a config.json that asks for other sizes than the weights have, before any memory is taken for them."""
+    try:
+        with torch.device("meta"):
+            wanted = {name: tensor.shape for name, tensor in build_model(**parts).state_dict().items()}
+    except Exception:  # a part that needs real numbers to be made; it is made with them next
+        return
+    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
+        raise UsageError("the weights have other shapes than it describes")
 
 
 class Verifier:

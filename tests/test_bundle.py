@@ -195,6 +195,7 @@ FORGED = {
     "an unknown head": ("config.json", {"parts": {"head": "of a horse"}}),
     "other weights": ("config.json", {"image_size": [60, 60]}),
     "no size": ("config.json", {"image_size": 28}),
+    "more memory than there is": ("config.json", {"image_size": [20_000, 20_000]}),
     "huge parts": ("config.json", {"parts": {"backbone_options": {"blocks": 99}}}),
 }
 
