@@ -251,9 +251,9 @@ def _by_classes(scores: np.ndarray, dataset: Dataset, pairs: Pairs, decision: De
     """Accuracy and number of the test pairs of every two classes, or None for more classes than a table can show."""
     if len(dataset.classes) > _SHOWN_CLASSES:
         return None
-    labels = (dataset.test.labels[rows].numpy() for rows in pairs[:2])
+    left, right = (dataset.test.labels[rows].numpy() for rows in pairs[:2])
     correct = decision.predict(scores) == pairs.same.numpy()
-    accuracy, counts = digit_pair_accuracy(correct, *labels, classes=len(dataset.classes))
+    accuracy, counts = digit_pair_accuracy(correct, left, right, len(dataset.classes))
     return {
         "accuracy": [[None if np.isnan(each) else each for each in row] for row in accuracy.tolist()],
         "pairs": counts.tolist(),

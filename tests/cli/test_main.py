@@ -64,9 +64,10 @@ def test_as_a_module():
         (["run"], "Missing argument 'variant'"),
         (["run", "baseline", "siamese"], "unexpected extra argument"),
         (["run", "baseline", "--epoch", "3"], "--epochs"),
-        (["run", "baseline", "--epochs", "two"], "Invalid value for '--epochs'"),
+        (["run", "baseline", "--epochs", "two"], "unable to parse string as an integer, got 'two' (--help"),
+        (["run", "baseline", "--epochs=two"], "unable to parse string as an integer, got 'two' (--help"),
         (["list", "--jsn"], "--json"),
-        (["compare", "--seeds", "0"], "Invalid value for '--seeds'"),
+        (["compare", "--seeds", "0"], "'--seeds': Input should be greater than or equal to 1, got '0'"),
     ],
 )
 def test_usage_errors(mistake, arguments, message):
