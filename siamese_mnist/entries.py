@@ -99,7 +99,7 @@ def _changes(config: Mapping[str, Any], first: Mapping[str, Any]) -> Iterator[tu
         yield "recipe", recipe
     try:
         plain = Settings.resolve(config["variant"], recipe=recipe).as_dict()
-    except UsageError:
+    except (UsageError, TypeError):
         plain = dict(first)
     usual = dict(_flat(plain))
     for path, value in _flat(config):
