@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from siamese_mnist import comparison
-from siamese_mnist.comparison import compare, ensure_runs
-from siamese_mnist.recipes import Settings
+from siamese_mnist.comparison import compare
 from siamese_mnist.runs import RunResult
 
 
@@ -83,28 +81,3 @@ def test_rows_have_one_form(finished):
 
 def test_comparing_nothing():
     assert [row["published"] for row in compare([])] == [True]
-
-
-def test_nothing_is_trained_twice(runs_dir, finished, short, monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("trained again")
-
-    monkeypatch.setattr(comparison, "run_settings", refuse)
-    wanted = [Settings.resolve(variant, **short) for variant in ("siamese", "baseline")]
-    runs = list(ensure_runs(wanted, runs_dir=runs_dir, progress=refuse))
-    assert [run.run_dir for run in runs] == [finished[run.variant].run_dir for run in runs]
-    assert [run.variant for run in runs] == ["siamese", "baseline"]
-
-
-def test_what_is_missing_is_trained(runs_dir, short, monkeypatch):
-    trained = []
-
-    def train(settings, *, progress, **places):
-        trained.append((settings, places, progress))
-        return "new"
-
-    monkeypatch.setattr(comparison, "run_settings", train)
-    wanted = [Settings.resolve("siamese", seed=seed, **short) for seed in (0, 1)]
-    runs = list(ensure_runs(wanted, runs_dir=runs_dir, data_dir="data", download=True, progress=lambda each: each.seed))
-    assert runs[1] == "new"
-    assert trained == [(wanted[1], {"runs_dir": runs_dir, "data_dir": "data", "download": True}, 1)]

@@ -29,8 +29,8 @@ def audit(
     Trains six designs with every seed, those that --runs-dir does not have yet: about ten minutes with five seeds.
     """
     from siamese_mnist.audit import findings, gather, page
-    from siamese_mnist.comparison import possible_jobs
     from siamese_mnist.errors import UsageError
+    from siamese_mnist.jobs import possible_jobs
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other; give one")

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.audit.phase1 import PhaseOne, phase_one_twice
-from siamese_mnist.comparison import compare, ensure_runs, run_threads
+from siamese_mnist.comparison import compare
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.entries import read_entry
 from siamese_mnist.errors import UsageError
+from siamese_mnist.jobs import ensure_runs, run_threads
 from siamese_mnist.recipes import Settings
 from siamese_mnist.runs import RunResult, read_history
 from siamese_mnist.training import Progress, silent
@@ -75,8 +76,8 @@ def gather(
         dataset: data set of all runs.
         recipe: training protocol of all runs.
         jobs: runs trained at once.
-        progress: see `comparison.ensure_runs`.
-        overall: see `comparison.ensure_runs`.
+        progress: see `jobs.ensure_runs`.
+        overall: see `jobs.ensure_runs`.
         phase_one: told after every phase 1 that is measured twice.
 
     Raises:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from siamese_mnist import comparison
+from siamese_mnist import jobs
 
 VARIANTS = ("baseline", "siamese")
 
@@ -17,7 +17,7 @@ def arguments(runs_dir, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(comparison, "run_settings", refuse)
+    monkeypatch.setattr(jobs, "run_settings", refuse)
     return ["--dataset", "mnist-small", "--recipe", "short-test", "--runs-dir", runs_dir]
 
 
@@ -89,7 +89,7 @@ def test_missing_seeds_are_trained(command, runs_dir, finished, monkeypatch):
         trained.append((settings.variant, settings.seed))
         return finished["siamese"]
 
-    monkeypatch.setattr(comparison, "run_settings", train)
+    monkeypatch.setattr(jobs, "run_settings", train)
     arguments = [
         "--dataset",
         "mnist-small",

@@ -7,7 +7,7 @@ import re
 import pytest
 from siamese_mnist_cli import formats
 
-from siamese_mnist import comparison
+from siamese_mnist import jobs
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def arguments(short, runs_dir, monkeypatch):
     def refuse(*_, **__):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(comparison, "run_settings", refuse)
+    monkeypatch.setattr(jobs, "run_settings", refuse)
     return ["--dataset", short["dataset"], "--recipe", short["recipe"], "--runs-dir", runs_dir]
 
 
