@@ -340,8 +340,9 @@ def test_bad_settings_are_refused(call, message):
 
 def test_importing_the_module_costs_numpy_alone():
     code = (
-        "import importlib.util, sys; spec = importlib.util.spec_from_file_location('m', sys.argv[1]);"
-        "m = importlib.util.module_from_spec(spec); sys.modules['m'] = m; spec.loader.exec_module(m);"
+        "import sys, types; package = types.ModuleType('siamese_mnist'); package.__path__ = [sys.argv[1]];"
+        "sys.modules['siamese_mnist'] = package; import siamese_mnist.evaluation;"
         "sys.exit(any(name in sys.modules for name in ('scipy', 'sklearn', 'torch')))"
     )
-    assert subprocess.run([sys.executable, "-c", code, str(Path(ev.__file__))], check=False).returncode == 0
+    folder = Path(ev.__file__).parents[1]
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == 0

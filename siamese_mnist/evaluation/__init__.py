@@ -1,0 +1,48 @@
+"""Pure metric functions for verification: scores and ground truth in, plain numbers out.
+
+Everywhere, `scores` is (P,) with higher meaning more alike, `same` is (P,) bool with True for a pair of one class (a
+genuine pair), and a pair is decided "same" exactly when its score is >= the threshold. All rates are in [0, 1].
+
+scikit-learn does the work where it has the metric; it is imported inside the functions, so that importing this module
+costs NumPy alone. The error-rate terms are those of ISO/IEC 19795-1: false match rate (FMR, different pairs decided
+same) and false non-match rate (FNMR, same pairs decided different).
+"""
+
+from siamese_mnist.evaluation.answers import (
+    confusion_matrix,
+    digit_pair_accuracy,
+    expected_calibration_error,
+    precision_recall_f1,
+)
+from siamese_mnist.evaluation.checks import check_pairs
+from siamese_mnist.evaluation.decision import Decision, fit_decision, fit_threshold
+from siamese_mnist.evaluation.ranking import (
+    Roc,
+    average_precision,
+    detection_error_tradeoff,
+    equal_error_rate,
+    roc,
+    roc_auc,
+    true_match_rate,
+)
+from siamese_mnist.evaluation.summary import FALSE_MATCH_RATES, evaluate
+
+__all__ = [
+    "FALSE_MATCH_RATES",
+    "Decision",
+    "Roc",
+    "average_precision",
+    "check_pairs",
+    "confusion_matrix",
+    "detection_error_tradeoff",
+    "digit_pair_accuracy",
+    "equal_error_rate",
+    "evaluate",
+    "expected_calibration_error",
+    "fit_decision",
+    "fit_threshold",
+    "precision_recall_f1",
+    "roc",
+    "roc_auc",
+    "true_match_rate",
+]

@@ -1,0 +1,123 @@
+"""The threshold that answers and the calibration that states a probability, fitted on pairs that are not tested."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from siamese_mnist.evaluation.checks import BoolArray, FloatArray, check_pairs
+from siamese_mnist.evaluation.ranking import roc
+
+
+def fit_threshold(scores: ArrayLike, same: ArrayLike) -> float:
+    """Threshold of highest accuracy on these pairs, midway between two neighbouring distinct scores; always finite.
+
+    Several gaps between neighbouring scores can be equally accurate. The widest of them is taken, as the one that a
+    small shift of the scores harms least, and among equally wide ones the middle one. Accepting every pair (threshold
+    at the lowest score) or none (just above the highest) is chosen only where no gap is as accurate. O(P log P).
+
+    Args:
+        scores: (P,) higher means more alike.
+        same: (P,) bool ground truth.
+
+    Raises:
+        ValueError: see `check_pairs`.
+    """
+    curve = roc(scores, same)
+    correct = np.rint(
+        curve.true_match_rate * curve.same_count + (1 - curve.false_match_rate) * curve.different_count
+    ).astype(np.int64)
+    accepted = curve.thresholds[1:]  # distinct scores, falling
+    best = correct.max()
+    gaps = np.flatnonzero(correct[1:-1] == best)
+    if gaps.size:
+        widths = accepted[gaps] - accepted[gaps + 1]
+        widest = gaps[widths == widths.max()]
+        gap = widest[(widest.size - 1) // 2]
+        high, low = float(accepted[gap]), float(accepted[gap + 1])
+        middle = low / 2 + high / 2
+        return middle if low < middle <= high else high  # neighbouring floats have no number between them
+    if correct[-1] == best:
+        return float(accepted[-1])
+    return float(np.nextafter(accepted[0], np.inf))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A threshold and a slope that turn scores into answers and into probabilities of "same".
+
+    Attributes:
+        threshold: the score from which a pair is decided same.
+        slope: > 0, gain of the logistic curve per unit of score.
+
+    Raises:
+        ValueError: if a value is not finite or the slope is not positive.
+    """
+
+    threshold: float
+    slope: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.threshold):
+            raise ValueError(f"threshold must be finite, got {self.threshold}")
+        if not (math.isfinite(self.slope) and self.slope > 0):
+            raise ValueError(f"slope must be finite and > 0, got {self.slope}")
+
+    def predict(self, scores: ArrayLike) -> BoolArray:
+        """Answers (P,): True where the score (P,) is >= the threshold."""
+        # float64 first: a float32 array would round the threshold to its own precision and flip scores next to it.
+        return np.asarray(scores, dtype=np.float64) >= self.threshold
+
+    def probability(self, scores: ArrayLike) -> FloatArray:
+        """Probabilities of "same" (P,) in [0, 1] for scores (P,); >= 0.5 exactly where `predict` is True."""
+        from scipy.special import expit
+
+        values = np.asarray(scores, dtype=np.float64)
+        probability: FloatArray = np.asarray(expit(self.slope * (values - self.threshold)))
+        # Just below the threshold the logistic function rounds to 0.5, which would read as "same".
+        below = (values < self.threshold) & (probability >= 0.5)
+        return np.where(below, np.nextafter(0.5, 0), probability)
+
+
+def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = None) -> Decision:
+    """Threshold (`fit_threshold`, unless given) and the logistic slope of highest likelihood about it.
+
+    The slope is fitted to Platt's smoothed targets (Platt 1999; Lin, Lin and Weng 2007), which keep it finite on
+    separable pairs. With the threshold fixed the likelihood is concave in the slope, so its maximum is the one root of
+    the derivative. Scores that say nothing about the class on either side of the threshold have no positive root: they
+    get a slope close to zero, that is probabilities close to 0.5.
+
+    Args:
+        scores: (P,) higher means more alike; from pairs of training images, never of test images.
+        same: (P,) bool ground truth.
+        threshold: a finite score, or None to fit it.
+
+    Raises:
+        ValueError: if the threshold is not finite; and see `check_pairs`.
+    """
+    from scipy.optimize import brentq
+    from scipy.special import expit
+
+    values, truth = check_pairs(scores, same)
+    chosen = fit_threshold(values, truth) if threshold is None else float(threshold)
+    if not math.isfinite(chosen):
+        raise ValueError(f"threshold must be finite, got {threshold}")
+
+    same_count = np.count_nonzero(truth)
+    target = np.where(truth, (same_count + 1) / (same_count + 2), 1 / (truth.size - same_count + 2))
+    distance = values - chosen
+    scale = float(np.mean(np.abs(distance)))
+    if scale == 0:
+        return Decision(chosen, 1.0)
+    distance /= scale
+
+    def likelihood_fall(gain: float) -> float:
+        return float(np.dot(distance, expit(gain * distance) - target))
+
+    low = high = 1e-6
+    if likelihood_fall(low) < 0:
+        while likelihood_fall(high) < 0:
+            low, high = high, high * 8
+        high = brentq(likelihood_fall, low, high, rtol=1e-10)
+    return Decision(chosen, float(np.clip(high / scale, np.finfo(float).tiny, np.finfo(float).max)))
