@@ -15,8 +15,8 @@ from joblib import Parallel, delayed
 from scipy.stats import t as student
 
 from siamese_mnist.experiment import find_run, run_settings
-from siamese_mnist.recipes import Settings
 from siamese_mnist.runs import RunResult
+from siamese_mnist.settings import Settings
 
 
 def arguments(description: str, *, seeds: int) -> argparse.Namespace:

@@ -9,7 +9,7 @@ from torch import Tensor
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.models import Model, Siamese, to_unit
 from siamese_mnist.pairs import Pairs
-from siamese_mnist.recipes import TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
 
 
 class Batches(ABC):

@@ -9,8 +9,10 @@ from siamese_mnist.backbones import BACKBONES
 from siamese_mnist.errors import UsageError
 from siamese_mnist.heads import HEADS
 from siamese_mnist.losses import LOSSES, MINERS
-from siamese_mnist.recipes import RECIPES, Settings, TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
+from siamese_mnist.recipes import RECIPES
 from siamese_mnist.registry import Registry, options_of, parse_options
+from siamese_mnist.settings import Settings
 
 _ROLES: Mapping[str, Registry[Any]] = {"backbone": BACKBONES, "head": HEADS, "loss": LOSSES, "miner": MINERS}
 _SHORT = {"backbone_lr": "backbone_learning_rate"}  # as the command line has it

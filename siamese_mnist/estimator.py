@@ -17,7 +17,7 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import fit_decision
 from siamese_mnist.models import build_model, supervisions
 from siamese_mnist.pairs import Pairs
-from siamese_mnist.recipes import Settings
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import silent, train
 from siamese_mnist.verifier import Verifier
 

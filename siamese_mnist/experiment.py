@@ -22,8 +22,9 @@ from siamese_mnist.heads import pretraining_head
 from siamese_mnist.losses import Supervision
 from siamese_mnist.models import Model, Siamese, build_model, supervisions, to_unit
 from siamese_mnist.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
-from siamese_mnist.recipes import Settings, TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
 from siamese_mnist.runs import RunResult, check_writable, list_runs, write_run
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import Curve, Progress, class_accuracy, pretrain, silent, train
 
 CALIBRATION_PAIRS = 10_000

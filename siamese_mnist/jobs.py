@@ -10,8 +10,8 @@ import torch
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.experiment import find_run, run_name, run_settings
-from siamese_mnist.recipes import Settings
 from siamese_mnist.runs import RunResult, check_writable
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import Progress, silent
 
 RUN_THREADS = 1

@@ -12,7 +12,7 @@ from siamese_mnist.batches import LabelBatches, PairBatches
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.models import Model, to_unit
 from siamese_mnist.pairs import Pairs
-from siamese_mnist.recipes import SCHEDULES, TrainingProtocol
+from siamese_mnist.protocol import SCHEDULES, TrainingProtocol
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(stage, updates done, updates in all)`."""

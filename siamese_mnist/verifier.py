@@ -15,9 +15,10 @@ from siamese_mnist.bundle import is_bundle, read_bundle
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.models import Model, Siamese, build_model, to_unit
-from siamese_mnist.recipes import VARIANTS, Settings
+from siamese_mnist.recipes import VARIANTS
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs import RunError, list_runs, read_run, read_weights
+from siamese_mnist.settings import Settings
 
 Images = ArrayLike | Tensor
 

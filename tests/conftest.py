@@ -14,7 +14,8 @@ from siamese_mnist_cli.main import main
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
 from siamese_mnist.models import build_model
-from siamese_mnist.recipes import Recipe, TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
+from siamese_mnist.recipes import Recipe
 from siamese_mnist.runs import list_runs
 
 SMALL, SHORT = "mnist-small", "short-test"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 import siamese_mnist as sm
 from siamese_mnist.entries import entry_names, read_entry
-from siamese_mnist.recipes import Settings
+from siamese_mnist.settings import Settings
 
 CHANGES = {
     "loss": ("loss", st.sampled_from(["triplet", "supcon", "arcface"])),

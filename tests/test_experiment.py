@@ -18,8 +18,9 @@ import siamese_mnist as sm
 from siamese_mnist import experiment
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
 from siamese_mnist.experiment import find_run
-from siamese_mnist.recipes import Settings, TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
 from siamese_mnist.runs import RunError, RunResult, read_scores
+from siamese_mnist.settings import Settings
 
 VARIANTS = ["baseline", "siamese"]
 FILES = {"config.json", "history.csv", "model.safetensors", "result.json", "test_scores.npz"}

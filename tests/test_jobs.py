@@ -11,8 +11,8 @@ from joblib._parallel_backends import ThreadingBackend
 
 from siamese_mnist import UsageError, jobs
 from siamese_mnist.jobs import ensure_runs, missing_runs, possible_jobs
-from siamese_mnist.recipes import Settings
 from siamese_mnist.runs import RunResult, list_runs, read_scores
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import silent
 
 

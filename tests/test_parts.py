@@ -123,7 +123,7 @@ def test_unknown_torchvision_model_is_refused():
 def test_a_grouped_loss_gets_the_pairs_of_an_image_together():
     from siamese_mnist.batches import PairBatches
     from siamese_mnist.experiment import build_model
-    from siamese_mnist.recipes import Settings
+    from siamese_mnist.settings import Settings
 
     settings = Settings.resolve("siamese", loss="triplet", supervision="pairs", train_pairs=20_000, epochs=1)
     parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}

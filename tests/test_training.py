@@ -10,7 +10,8 @@ from siamese_mnist import draw_pairs, models
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.models import build_model
-from siamese_mnist.recipes import Settings, TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import class_accuracy, pretrain, train
 
 TRAIN_PAIRS, BATCH, EPOCHS = 500, 64, 2

@@ -14,8 +14,8 @@ from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.entries import read_entry
 from siamese_mnist.errors import UsageError
 from siamese_mnist.jobs import ensure_runs, run_threads
-from siamese_mnist.recipes import Settings
 from siamese_mnist.runs import RunResult, read_history
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import Progress, silent
 
 REPORT = "baseline"

@@ -10,7 +10,7 @@ from siamese_mnist.data import Dataset
 from siamese_mnist.experiment import order_stream
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.models import build_model, to_unit
-from siamese_mnist.recipes import Settings
+from siamese_mnist.settings import Settings
 from siamese_mnist.training import class_accuracy, pretrain, silent
 
 _BATCH = 1000

@@ -15,7 +15,7 @@ from siamese_mnist import HEADS, LabeledImages, UsageError, create_backbone
 from siamese_mnist.experiment import count_parameters
 from siamese_mnist.heads import pretraining_head
 from siamese_mnist.models import Stacked
-from siamese_mnist.recipes import TrainingProtocol
+from siamese_mnist.protocol import TrainingProtocol
 from siamese_mnist.training import pretrain
 
 OPTIONS = [
