@@ -4,11 +4,11 @@ import contextlib
 import ctypes
 import os
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
-from siamese_mnist_cli import bundling, compare, evaluate, listing, predict, report, run
+from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, listing, predict, report, run
 
 app = typer.Typer(
     name="siamese-mnist",
@@ -21,9 +21,11 @@ app = typer.Typer(
 app.command(name="run")(run.run)
 app.command(name="compare")(compare.compare)
 app.command(name="evaluate")(evaluate.evaluate)
+app.command(name="audit")(audit.audit)
 app.command(name="report")(report.report)
 app.command(name="figures")(report.figures)
 app.command(name="predict")(predict.predict)
+app.command(name="demo")(demo.demo)
 app.command(name="bundle")(bundling.bundle)
 app.command(name="export")(bundling.export)
 app.command(name="list")(listing.list_parts)
@@ -46,12 +48,25 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(1)
     except Exception as error:
         if hasattr(error, "format_message"):  # Typer's own usage errors
-            _fail(f"{error.format_message().rstrip('.')} (--help shows the usage)", 2)
+            message = error.format_message().rstrip(".")
+            _fail(f"{message}{_given(error, arguments or sys.argv[1:])} (--help shows the usage)", 2)
         from siamese_mnist.errors import UsageError
 
         if isinstance(error, UsageError):
             _fail(str(error), 2)
         raise
+
+
+def _given(error: Any, words: list[str]) -> str:
+    """The refused value of an option, which Typer's messages leave out."""
+    names = getattr(getattr(error, "param", None), "opts", ())
+    if not str(error.format_message()).startswith("Invalid value"):
+        return ""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name in names:
+            return f", got {(value if equals else following)!r}"
+    return ""
 
 
 def _fail(message: str, status: int) -> NoReturn:

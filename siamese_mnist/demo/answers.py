@@ -1,0 +1,136 @@
+"""What the page asks of a verifier: an answer, the nearest training images, an image to start from."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamese_mnist.bundle import is_bundle, read_bundle
+from siamese_mnist.demo.digits import Digits, load_digits
+from siamese_mnist.demo.drawings import Image
+from siamese_mnist.demo.nearest import Neighbour, Neighbours
+from siamese_mnist.errors import UsageError
+from siamese_mnist.runs import list_runs, read_run
+from siamese_mnist.verifier import Verifier, load, locate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a verifier says of two images.
+
+    Attributes:
+        same: True if both show the same class.
+        probability: calibrated probability of "same", in [0, 1].
+        score: higher = more alike.
+        threshold: score from which the answer is "same".
+        swapped_score: score with the two images exchanged.
+        stable: whether the answer stays when they are.
+    """
+
+    same: bool
+    probability: float
+    score: float
+    threshold: float
+    swapped_score: float
+    stable: bool
+
+
+class Answers:
+    """A verifier with the images that its page shows.
+
+    Args:
+        verifier: what decides.
+        digits: its data set, or None where there is none to show.
+        about: what the page says of the model, see `describe`.
+        rng: chooses the images to start from.
+    """
+
+    def __init__(
+        self, verifier: Verifier, digits: Digits | None, about: Mapping[str, Any], rng: np.random.Generator
+    ) -> None:
+        self.verifier = verifier
+        self.digits = digits
+        self.neighbours = Neighbours(verifier, digits.train) if digits else None
+        self.about = {**about, **shown(digits, self.neighbours)}
+        self.rng = rng
+
+    def compare(self, left: Image, right: Image) -> Answer:
+        """The answer about two images (H, W) uint8."""
+        score, swapped = self.verifier.score_rows(np.stack([left, right]), [0, 1], [1, 0])
+        decision = self.verifier.decision
+        same = bool(decision.predict(score))
+        return Answer(
+            same=same,
+            probability=float(decision.probability(score)),
+            score=float(score),
+            threshold=decision.threshold,
+            swapped_score=float(swapped),
+            stable=same == bool(decision.predict(swapped)),
+        )
+
+    def nearest(self, image: Image) -> list[Neighbour]:
+        """The training images nearest to an image (H, W), nearest first; none without a data set."""
+        return self.neighbours.nearest(image) if self.neighbours else []
+
+    def sample(self, label: int) -> Image | None:
+        """A random test image of a class, or None if there is none."""
+        rows = np.flatnonzero(self.digits.test.labels.numpy() == label) if self.digits else np.array([])
+        if rows.size == 0:
+            return None
+        assert self.digits is not None
+        image: Image = self.digits.test.images[int(self.rng.choice(rows))].numpy()
+        return image
+
+
+def choose(run: str | None, runs_dir: str | Path) -> Path:
+    """The run or bundle that a user means, see `verifier.locate`; without a name, the newest run of any variant.
+
+    Raises:
+        UsageError: if there is none.
+    """
+    if run is not None:
+        return locate(run, runs_dir)
+    found = list_runs(runs_dir)
+    if not found:
+        raise UsageError(
+            f"no run in {runs_dir}; make one with `siamese-mnist run siamese --recipe fast`, or name another --runs-dir"
+        )
+    return Path(found[-1].run_dir)
+
+
+def open_answers(place: Path, data_dir: str | Path | None, rng: np.random.Generator) -> Answers:
+    """Loads a run or a bundle and the images that go with it.
+
+    Raises:
+        UsageError: if it is damaged, or `data_dir` does not hold its data set.
+    """
+    verifier = load(place)
+    about = describe(place)
+    digits = load_digits(about.pop("config"), None if data_dir is None else str(data_dir))
+    return Answers(verifier, digits, about, rng)
+
+
+def describe(place: Path) -> dict[str, Any]:
+    """What the page says of a run or bundle: `name`, `variant`, test `accuracy`; and its `config`."""
+    if is_bundle(place):
+        bundle = read_bundle(place)
+        config, figures = bundle.config, bundle.metrics
+    else:
+        figures = read_run(place)
+        config = json.loads((place / "config.json").read_text())
+    accuracy = figures.get("test", {}).get("accuracy")
+    return {"name": place.resolve().stem, "variant": figures.get("variant"), "accuracy": accuracy, "config": config}
+
+
+def shown(digits: Digits | None, neighbours: Neighbours | None) -> dict[str, Any]:
+    """What the page says of its images: `classes`, and `nearest` with their number and kind, or None."""
+    if digits is None or neighbours is None:
+        return {"classes": [], "nearest": None}
+    kind = "score" if neighbours.directions is None else "embedding"
+    return {
+        "classes": list(digits.classes),
+        "nearest": {"count": len(neighbours.labels), "kind": kind, "dataset": digits.dataset},
+    }
