@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn import metrics
 
 from siamese_mnist import UsageError, evaluation, intervals
-from siamese_mnist.scorefile import ScoreFileError, evaluate_file, read_scorefile, replicates_for
+from siamese_mnist.scored import evaluate_file, replicates_for
+from siamese_mnist.scorefile import ScoreFileError, read_scorefile
 
 EXACT = 1e-9
 HEADER = "left,right,same,score\n"
