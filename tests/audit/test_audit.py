@@ -51,6 +51,12 @@ def test_a_figure_is_held_to_the_prediction_interval(published):
     assert figure("1", "c", 0.99, values).verdict == "not reproduced"
 
 
+def test_a_figure_that_seeds_scatter_around_cannot_be_tested():
+    one = figure("1", "c", 0.9, [0.6, 0.95, 0.8])
+    assert one.verdict == "not testable"
+    assert one.measured.endswith("seeds differ too much to tell")
+
+
 def test_a_direction_needs_its_whole_interval():
     up = [0.1, 0.12, 0.11]
     assert direction("1", "c", "w", up).verdict == "reproduced"
