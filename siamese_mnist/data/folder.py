@@ -1,5 +1,6 @@
 """A data set of one's own: folders of image files, one folder a class."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
-from siamese_mnist.normalisation import ImageError, read_image, to_grey
+from siamese_mnist.normalisation import ImageError, normalise, read_image, to_grey
+
+Reader = Callable[[Path], NDArray[np.uint8]]
 
 
 @DATASETS.register("folder")
@@ -23,11 +26,32 @@ def load_folder(root: Path, download: bool = False) -> Dataset:  # noqa: ARG001
     Raises:
         DataError: if a folder is missing or empty, an image is unreadable, or sizes or classes differ.
     """
+    return _load(root, lambda path: np.round(to_grey(read_image(path)) * 255).astype(np.uint8))
+
+
+@DATASETS.register("folder-normalised")
+def load_normalised_folder(root: Path, download: bool = False) -> Dataset:  # noqa: ARG001
+    """Your own images as `folder`, but of any size, light on dark or dark on light: brought to MNIST's convention.
+
+    This is what `siamese-mnist predict` does with the images that it is asked about, see `normalisation.normalise`.
+
+    Args:
+        root: folder that holds `train` and `test`.
+        download: not used; every loader takes it.
+
+    Raises:
+        DataError: if a folder is missing or empty, an image is unreadable or has no ink, or classes differ.
+    """
+    return _load(root, lambda path: normalise(read_image(path)))
+
+
+def _load(root: Path, read: Reader) -> Dataset:
     classes = _class_names(root / "train")
     unknown = sorted(set(_class_names(root / "test")) - set(classes))
     if unknown:
         raise DataError(f"{root / 'test'}: class {unknown[0]!r} has no folder in {root / 'train'}; add it or remove it")
-    return Dataset(_read_split(root / "train", classes), _read_split(root / "test", classes), classes)
+    train, test = (_read_split(root / split, classes, read) for split in ("train", "test"))
+    return Dataset(train, test, classes)
 
 
 def _class_names(split: Path) -> tuple[str, ...]:
@@ -41,7 +65,7 @@ def _class_names(split: Path) -> tuple[str, ...]:
     return names
 
 
-def _read_split(split: Path, classes: tuple[str, ...]) -> LabeledImages:
+def _read_split(split: Path, classes: tuple[str, ...], read: Reader) -> LabeledImages:
     images: list[NDArray[np.uint8]] = []
     labels = []
     for label, name in enumerate(classes):
@@ -50,9 +74,9 @@ def _read_split(split: Path, classes: tuple[str, ...]) -> LabeledImages:
             if path.name.startswith("."):
                 continue
             try:
-                pixels = np.round(to_grey(read_image(path)) * 255).astype(np.uint8)
+                pixels = read(path)
             except ImageError as error:
-                raise DataError(str(error)) from error
+                raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
             if images and pixels.shape != images[0].shape:
                 height, width = images[0].shape
                 raise DataError(

@@ -118,3 +118,24 @@ def test_class_that_the_test_set_lacks(root):
         path.unlink()
     (root / "test" / "naught").rmdir()
     assert load_dataset("folder", root).test.labels.tolist() == [1, 1]
+
+
+def test_normalised_images_of_any_size_and_polarity(root):
+    """What training sees is what `predict` would ask about."""
+    from siamese_mnist.prediction import read_file
+
+    folder = root / "train" / "naught"
+    Image.fromarray(255 - np.asarray(Image.open(folder / "0.png"))).resize((90, 112)).save(folder / "0.jpg")
+    loaded = load_dataset("folder-normalised", root)
+    assert loaded.image_size == (28, 28)
+    paths = [path for name in loaded.classes for path in sorted((root / "train" / name).iterdir())]
+    for path, image in zip(paths, loaded.train.images.numpy(), strict=True):
+        np.testing.assert_array_equal(image, read_file(path, (28, 28), normalised=True), err_msg=str(path))
+
+
+def test_normalised_image_without_ink_is_named(root):
+    path = root / "test" / "one" / "0.png"
+    Image.fromarray(np.full((28, 28), 255, np.uint8)).save(path)
+    assert len(load_dataset("folder", root).test.images) == 4
+    with pytest.raises(DataError, match=str(path)):
+        load_dataset("folder-normalised", root)
