@@ -47,11 +47,16 @@ def main() -> None:
     runs = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs)
     rows = dict(zip(entries, compare(runs)[1:], strict=True))
     phase_1 = dict(zip(entries, by_group(runs, options.seeds, lambda run: run.phase1.accuracy), strict=True))
-    sections = []
+    sections, shown = [], []
     for question, answers in QUESTIONS.items():
         lines = [_line(answer, entry, rows[entry], phase_1[entry]) for answer, entry in answers.items()]
         header = ["", "entry", "pair accuracy", "against the report's", "verdict", "parameters", "phase-1 accuracy"]
         sections.append(f"## {question}\n\n{table(header, lines)}")
+        shown += [
+            f"{answer}: {rows[entry]['verdict']}"
+            for answer, entry in answers.items()
+            if rows[entry]["verdict"] in ("better", "worse")
+        ]
     page = f"""# The report's open questions
 
 The report ends with ideas that it leaves open. Here each is tried on the baseline, everything else as in the report,
@@ -61,6 +66,9 @@ same pairs, seed by seed, and the verdicts are adjusted for all {len(rows) - 1} 
 {options.seeds}` gives a part of this page.
 
 {made_by("python benchmarks/questions.py --output docs/questions.md")}
+
+Shown with {options.seeds} seeds: {"; ".join(shown) or "nothing"}. The other ideas make no difference that so few seeds
+could show.
 
 {(chr(10) * 2).join(sections)}
 
