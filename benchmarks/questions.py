@@ -53,8 +53,8 @@ def main() -> None:
         header = ["", "entry", "pair accuracy", "against the report's", "verdict", "parameters", "phase-1 accuracy"]
         sections.append(f"## {question}\n\n{table(header, lines)}")
         shown += [
-            f"{answer}: {rows[entry]['verdict']}"
-            for answer, entry in answers.items()
+            f"`{entry}` is {rows[entry]['verdict']}"
+            for entry in answers.values()
             if rows[entry]["verdict"] in ("better", "worse")
         ]
     page = f"""# The report's open questions
@@ -67,7 +67,7 @@ same pairs, seed by seed, and the verdicts are adjusted for all {len(rows) - 1} 
 
 {made_by("python benchmarks/questions.py --output docs/questions.md")}
 
-Shown with {options.seeds} seeds: {"; ".join(shown) or "nothing"}. The other ideas make no difference that so few seeds
+Shown with {options.seeds} seeds: {", ".join(shown) or "nothing"}. The other ideas make no difference that so few seeds
 could show.
 
 {(chr(10) * 2).join(sections)}
