@@ -6,9 +6,10 @@ field of 28 x 28 so that their centre of mass is its centre (LeCun et al., http:
 
 import logging
 import math
+import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -63,7 +64,8 @@ def read_image(path: str | Path) -> "Image":
             with Image.open(path, formats=[each for each in Image.ID if each not in _PROGRAMS]) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
-                image.load()
+                with _without_remarks() if image.format == "TIFF" else nullcontext():
+                    image.load()
                 return ImageOps.exif_transpose(image)
     except ImageError:
         raise
@@ -154,6 +156,19 @@ def unchanged(image: "Image | ArrayLike", size: tuple[int, int] = (_FIELD, _FIEL
             f"only {size[1]} x {size[0]} can be used as they are"
         )
     return np.rint(grey * 255).astype(np.uint8)
+
+
+@contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Keeps what libtiff itself writes to the terminal about damage from it; the error that follows says enough."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager

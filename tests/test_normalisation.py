@@ -205,6 +205,22 @@ def test_files_that_are_no_images(tmp_path, seven, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+def test_libtiff_says_nothing_of_its_own(tmp_path, digits, capfd):
+    path = tmp_path / "image.tif"
+    Image.fromarray(np.tile(digits[0], (3, 3))).save(path, compression="tiff_lzw")
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(8, len(content), 60):
+        path.write_bytes(content[:place] + rng.bytes(6) + content[place + 6 :])
+        try:
+            read_image(path)
+        except UsageError:
+            refused += 1
+    assert refused > 20
+    assert capfd.readouterr().err == ""
+
+
 def test_decompression_bomb(tmp_path, monkeypatch):
     """More pixels than Pillow itself warns of."""
     Image.new("1", (10_000, 9_500)).save(tmp_path / "bomb.png")
