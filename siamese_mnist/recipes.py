@@ -148,8 +148,8 @@ RECIPES.add(
         parts=Parts(backbone="convnet", head="agreement", loss="supcon"),
         designs=("siamese",),
     ),
-    summary="The least time to 0.99: eight passes over the images with light distortions. Expect 0.992 in 7 s on two cores: "
-    "`siamese-mnist run siamese --recipe fast`.",
+    summary="The least time to 0.99: eight passes over the images with light distortions. "
+    "Expect 0.992 in 7 s on two cores: `siamese-mnist run siamese --recipe fast`.",
 )
 RECIPES.add(
     "strong",
