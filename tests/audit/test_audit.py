@@ -113,6 +113,8 @@ def test_printed_sampler_turns_its_coin_at_duplicates():
     assert drawn.reads_past_the_end
     assert 0.3 < drawn.same_fraction < 0.6
     assert printed_sampler(labels, 100, seed=0) == drawn
+    rare = printed_sampler(list(range(10)) * 2, 60, seed=0)  # 30 of the 40 genuine pairs would have to be found
+    assert rare.same_fraction < 0.45
     none_twice = printed_sampler(list(range(10)) * 1000, 50, seed=0)
     assert none_twice.same_fraction == 0.5
 
