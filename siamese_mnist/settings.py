@@ -70,6 +70,9 @@ class Settings:
                 near = difflib.get_close_matches(name, [*names, *part_names], n=1)
                 raise UsageError(f"unknown setting {name!r}{f'; did you mean {near[0]!r}?' if near else ''}")
         parts = _chosen(kind, base, changes)
+        for role in ("backbone", "head"):
+            if getattr(parts, role) is None:
+                raise UsageError(f"neither variant {variant!r} nor recipe {recipe!r} has a {role}; name one")
         return cls(
             variant=variant,
             recipe=recipe,

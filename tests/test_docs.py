@@ -266,6 +266,16 @@ def _cut(settings: Settings) -> Settings:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def registries_as_before():
+    """What the snippets register is gone afterwards."""
+    registries = (sm.BACKBONES, sm.DATASETS, sm.HEADS, sm.LOSSES, sm.MINERS, sm.RECIPES, sm.VARIANTS)
+    before = [dict(registry._parts) for registry in registries]
+    yield
+    for registry, parts in zip(registries, before, strict=True):
+        registry._parts = parts
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch, small):
     """A folder with images dark on light, and trainings cut down; gives the names of the runs that were asked for."""

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 import siamese_mnist as sm
 from siamese_mnist.entries import entry_names, read_entry
+from siamese_mnist.protocol import TrainingProtocol
+from siamese_mnist.recipes import Parts, Recipe
 from siamese_mnist.settings import Settings
 
 CHANGES = {
@@ -82,10 +84,19 @@ def test_a_part_that_is_not_installed_still_has_a_name():
         ("siamese:epochs=many", "option epochs must be a finite number, got 'many'"),
         ("siamese:lss.margin=1", "only backbone, head, loss, miner, augment have options"),
         ("siamese:loss.margn=1", "margn"),
-        ("siamese:recipe=quick", "unknown recipe 'quick'"),
+        ("siamese:recipe=fst", "unknown recipe 'fst'; did you mean 'fast'"),
         ("siamese:augment.rotte=1", "unknown distortion 'rotte'"),
     ],
 )
 def test_mistakes(text, message, tmp_path):
     with pytest.raises(sm.UsageError, match=message):
         sm.experiment.run_settings(read_entry(text), runs_dir=tmp_path)
+
+
+def test_a_recipe_without_a_head_needs_a_variant_with_one(monkeypatch):
+    monkeypatch.setattr(sm.RECIPES, "_parts", dict(sm.RECIPES._parts))
+    sm.RECIPES.add("headless", Recipe(protocol=TrainingProtocol(), parts=Parts(backbone="report")), summary="A test's.")
+    assert Settings.resolve("baseline", recipe="headless").parts.head == "classifier"
+    assert Settings.resolve("siamese", recipe="headless", head="comparison").parts.head == "comparison"
+    with pytest.raises(sm.UsageError, match="neither variant 'siamese' nor recipe 'headless' has a head; name one"):
+        Settings.resolve("siamese", recipe="headless")
