@@ -5,10 +5,11 @@ python benchmarks/questions.py --output docs/questions.md [--data-dir FOLDER_WIT
 
 from typing import Any
 
-from study import arguments, by_group, made_by, mean_interval, publish, run_all, table
+from study import arguments, by_group, mean_interval, publish, run_all, table
 
 from siamese_mnist.comparison import compare
 from siamese_mnist.entries import read_entry
+from siamese_mnist.machine import made_by
 from siamese_mnist.runs import RunResult
 
 REPORT = "baseline"

@@ -3,11 +3,9 @@
 import argparse
 import math
 import os
-import platform
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -66,19 +64,6 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def made_by(command: str) -> str:
-    """The line that says which command made a page, where and when."""
-    return f"Made by `{command}` on {_processor()}, {os.cpu_count()} cores, {date.today():%d %B %Y}."
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def publish(text: str, output: Path | None) -> None:

@@ -91,14 +91,8 @@ def run_settings(
     # Initial values and dropout draw from PyTorch's global stream: it is set for the run and put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = build_model(
-            design=settings.design,
-            **dataclasses.asdict(settings.parts),
-            image_size=dataset.image_size,
-            classes=len(dataset.classes),
-        )
+        model, class_head = untrained(settings, dataset)
         protocol = dataclasses.replace(protocol, supervision=_supervision(model, settings))
-        class_head = pretraining_head(model.feature_dim, len(dataset.classes))
         model, class_head = model.to(device), class_head.to(device)
         training, test = (LabeledImages(images.to(device), labels.to(device)) for images, labels in dataset[:2])
 
@@ -172,6 +166,14 @@ def run_settings(
         },
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
+
+
+def untrained(settings: Settings, dataset: Dataset) -> tuple[Model, nn.Module]:
+    """A run's model and class head before phase 1; their initial values come from PyTorch's global stream."""
+    classes = len(dataset.classes)
+    parts = dataclasses.asdict(settings.parts)
+    model = build_model(design=settings.design, **parts, image_size=dataset.image_size, classes=classes)
+    return model, pretraining_head(model.feature_dim, classes)
 
 
 def find_run(settings: Settings, runs_dir: str | Path) -> RunResult | None:

@@ -2,11 +2,8 @@
 
 import dataclasses
 import json
-import os
-import platform
 from collections import Counter
 from collections.abc import Sequence
-from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +28,7 @@ def audit(
     from siamese_mnist.audit import findings, gather, page
     from siamese_mnist.errors import UsageError
     from siamese_mnist.jobs import possible_jobs
+    from siamese_mnist.machine import made_by
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other; give one")
@@ -48,22 +46,9 @@ def audit(
     if as_json:
         print(json.dumps({"seeds": seeds, "findings": [dataclasses.asdict(each) for each in found]}))
     elif as_markdown:
-        print(page(found, evidence, _made_by(seeds)), end="")
+        print(page(found, evidence, made_by(f"siamese-mnist audit --seeds {seeds} --markdown")), end="")
     else:
         _print_table(found)
-
-
-def _made_by(seeds: int) -> str:
-    command = f"siamese-mnist audit --seeds {seeds} --markdown"
-    return f"Made by `{command}` on {_processor()}, {os.cpu_count()} cores, {date.today():%d %B %Y}."
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _print_table(found: Sequence[Any]) -> None:

@@ -1,15 +1,13 @@
 """Phase 1 measured twice: with the batch-norm statistics that training left, and with those of all training images."""
 
-import dataclasses
 from typing import NamedTuple
 
 import torch
 from torch.optim.swa_utils import update_bn
 
 from siamese_mnist.data import Dataset
-from siamese_mnist.experiment import order_stream
-from siamese_mnist.heads import pretraining_head
-from siamese_mnist.models import build_model, to_unit
+from siamese_mnist.experiment import order_stream, untrained
+from siamese_mnist.models import to_unit
 from siamese_mnist.settings import Settings
 from siamese_mnist.training import class_accuracy, pretrain, silent
 
@@ -35,13 +33,7 @@ def phase_one_twice(settings: Settings, dataset: Dataset) -> PhaseOne:
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = build_model(
-            design=settings.design,
-            **dataclasses.asdict(settings.parts),
-            image_size=dataset.image_size,
-            classes=len(dataset.classes),
-        )
-        head = pretraining_head(model.feature_dim, len(dataset.classes))
+        model, head = untrained(settings, dataset)
         generator = order_stream(settings.seed)
         pretrain(model, head, dataset.train, settings.protocol, generator=generator, progress=silent)
     moving = class_accuracy(model, head, dataset.test)
