@@ -22,6 +22,7 @@ from siamese_mnist.heads import pretraining_head
 from siamese_mnist.losses import Supervision
 from siamese_mnist.models import Model, Siamese, build_model, supervisions, to_unit
 from siamese_mnist.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
+from siamese_mnist.parallel import threads
 from siamese_mnist.protocol import TrainingProtocol
 from siamese_mnist.runs import RunResult, check_writable, list_runs, write_run
 from siamese_mnist.settings import Settings
@@ -80,7 +81,23 @@ def run_settings(
     device: str = "cpu",
     progress: Progress = silent,
 ) -> RunResult:
-    """Trains, evaluates and saves what `settings` describe; see `run`."""
+    """Trains, evaluates and saves what `settings` describe; see `run`.
+
+    Training in bfloat16 computes on one thread: its operations are so small that two threads wait for each other most
+    of the time where another program wants the cores too.
+    """
+    with threads(1 if settings.protocol.precision == "bfloat16" else torch.get_num_threads()):
+        return _run(settings, runs_dir, data_dir, download, device, progress)
+
+
+def _run(
+    settings: Settings,
+    runs_dir: str | Path,
+    data_dir: str | Path | None,
+    download: bool,
+    device: str,
+    progress: Progress,
+) -> RunResult:
     start = time.perf_counter()
     check_writable(Path(runs_dir))
     _check_device(device)

@@ -1,15 +1,13 @@
 """Many runs: each the one on disk, or a new one where there is none, several trained at once."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.experiment import find_run, run_name, run_settings
+from siamese_mnist.parallel import threads
 from siamese_mnist.runs import RunResult, check_writable
 from siamese_mnist.settings import Settings
 from siamese_mnist.training import Progress, silent
@@ -58,7 +56,7 @@ def ensure_runs(
     for each in settings:
         run = trained.get(run_name(each)) or find_run(each, runs_dir)
         if run is None:
-            with run_threads():
+            with threads(RUN_THREADS):
                 run = run_settings(each, **places, progress=progress(each))
         yield run
 
@@ -97,19 +95,8 @@ def _train_in_parallel(
 
 
 def _train(name: str, settings: Settings, places: dict[str, Any]) -> tuple[str, RunResult]:
-    with run_threads():
+    with threads(RUN_THREADS):
         return name, run_settings(settings, **places)
-
-
-@contextmanager
-def run_threads() -> Iterator[None]:
-    """Lets PyTorch compute with `RUN_THREADS` threads for a while."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(RUN_THREADS)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _available_memory_bytes() -> int:

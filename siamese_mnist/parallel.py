@@ -1,11 +1,12 @@
-"""Independent pieces of work side by side, each on one core.
+"""How many threads compute, and independent pieces of work side by side, each on one core.
 
 Where many small operations are run on pieces that do not depend on each other, this is faster than splitting every
 operation over all cores, as its threads never wait for each other.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -13,17 +14,28 @@ import torch
 T = TypeVar("T")
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Lets PyTorch compute with `count` threads for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
     """Calls `work` on every piece without gradients, in as many threads as PyTorch uses, with one core each."""
-    threads = torch.get_num_threads()
+    cores = torch.get_num_threads()
 
     def alone(piece: T) -> None:
         with torch.no_grad():
             work(piece)
 
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for _ in pool.map(alone, pieces):
                 pass
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(cores)

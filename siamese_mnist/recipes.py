@@ -149,7 +149,7 @@ RECIPES.add(
         designs=("siamese",),
     ),
     summary="The least time to 0.99: eight passes over the images with light distortions. "
-    "Expect 0.992 in 7 s on two cores: `siamese-mnist run siamese --recipe fast`.",
+    "Expect 0.992 in 9 s on one core: `siamese-mnist run siamese --recipe fast`.",
 )
 RECIPES.add(
     "strong",
@@ -172,5 +172,5 @@ RECIPES.add(
         designs=("siamese",),
     ),
     summary="The highest accuracy: four small networks, strong distortions, 24 passes, shifted views. "
-    "Expect 0.997 in 65 s on two cores: `siamese-mnist run siamese --recipe strong`.",
+    "Expect 0.997 in 95 s on one core: `siamese-mnist run siamese --recipe strong`.",
 )

@@ -381,3 +381,18 @@ def test_find_run_wants_this_version(finished, short, tmp_path):
     result["versions"]["siamese_mnist"] = "0.0.1"
     path.write_text(json.dumps(result))
     assert find_run(Settings.resolve("siamese", **short), tmp_path) is None
+
+
+def test_bfloat16_gives_the_same_figures_whatever_the_threads(tmp_path):
+    settings = Settings.resolve("siamese", recipe="short", dataset="mnist-small", train_pairs=600, test_pairs=300)
+    before = torch.get_num_threads()
+    scores = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            run = experiment.run_settings(settings, runs_dir=tmp_path / str(threads))
+            assert torch.get_num_threads() == threads
+            scores.append(read_scores(run.run_dir)["score"])
+    finally:
+        torch.set_num_threads(before)
+    assert (scores[0] == scores[1]).all()

@@ -13,7 +13,8 @@ from siamese_mnist.comparison import compare
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.entries import read_entry
 from siamese_mnist.errors import UsageError
-from siamese_mnist.jobs import ensure_runs, run_threads
+from siamese_mnist.jobs import RUN_THREADS, ensure_runs
+from siamese_mnist.parallel import threads
 from siamese_mnist.runs import RunResult, read_history
 from siamese_mnist.settings import Settings
 from siamese_mnist.training import Progress, silent
@@ -94,7 +95,7 @@ def gather(
     runs = {key: done[number * seeds : (number + 1) * seeds] for number, key in enumerate(settings)}
     images = load_dataset(dataset, data_dir)
     twice: list[PhaseOne] = []
-    with run_threads():
+    with threads(RUN_THREADS):
         for each in settings["report"]:
             phase_one("phase 1 measured twice", len(twice), seeds)
             twice.append(phase_one_twice(each, images))
