@@ -8,8 +8,6 @@ and version and has every other file's size and SHA-256. The checksums find dama
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -22,6 +20,7 @@ from torch import Tensor
 from siamese_mnist.bootstrap import bootstrap_intervals
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
+from siamese_mnist.files import unfinished
 from siamese_mnist.intervals import accuracy_interval
 from siamese_mnist.model_card import model_card
 from siamese_mnist.runs import read_run, read_scores
@@ -74,28 +73,20 @@ def write_bundle(run_dir: str | Path, out: str | Path) -> Path:
     if os.path.lexists(out):
         raise BundleError(f"{out} exists already; name another place or remove it")
     files = _files_of_run(Path(run_dir))
-    temporary: Path | None = None
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=out.parent))
-        if out.suffix.lower() == ".zip":
-            target = temporary / "bundle"
-            with zipfile.ZipFile(target, "w") as archive:
+        with unfinished(out) as target:
+            if out.suffix.lower() == ".zip":
+                with zipfile.ZipFile(target, "w") as archive:
+                    for name, content in files.items():
+                        archive.writestr(zipfile.ZipInfo(name), content)
+            else:
+                target.mkdir()
                 for name, content in files.items():
-                    archive.writestr(zipfile.ZipInfo(name), content)
-            if out.exists():
+                    (target / name).write_bytes(content)
+            if os.path.lexists(out):
                 raise BundleError(f"{out} exists already; name another place or remove it")
-        else:
-            target = temporary / "bundle"
-            target.mkdir()
-            for name, content in files.items():
-                (target / name).write_bytes(content)
-        target.rename(out)
     except OSError as error:
         raise BundleError(f"cannot write {out} ({error.strerror or error}); name another place") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
     return out
 
 

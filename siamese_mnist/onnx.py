@@ -13,8 +13,6 @@ import io
 import json
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -25,6 +23,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
+from siamese_mnist.files import unfinished
 from siamese_mnist.models import Model, Siamese, Stacked, to_unit
 from siamese_mnist.verifier import Verifier
 
@@ -56,19 +55,12 @@ def export_onnx(verifier: Verifier, folder: str | Path) -> list[Path]:
         raise ExportError(f"ONNX export needs {' and '.join(missing)}; pip install 'siamese-mnist[export]'")
     if os.path.lexists(folder):
         raise ExportError(f"{folder} exists already; name another folder with --output or remove it")
-    temporary: Path | None = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder.parent))
-        target = temporary / "onnx"
-        target.mkdir()
-        _write(verifier, target)
-        target.rename(folder)
+        with unfinished(folder) as target:
+            target.mkdir()
+            _write(verifier, target)
     except OSError as error:
         raise ExportError(f"cannot write {folder} ({error.strerror or error}); name another with --output") from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
     return sorted(folder.iterdir())
 
 

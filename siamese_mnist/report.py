@@ -1,7 +1,6 @@
 """One HTML file for a set of runs: the comparison table, the verdicts and the pictures; nothing else is needed."""
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
@@ -13,6 +12,7 @@ from siamese_mnist.comparison import compare
 from siamese_mnist.entries import entry_names
 from siamese_mnist.errors import UsageError
 from siamese_mnist.figures import THEME_CSS, save, to_svg
+from siamese_mnist.files import unfinished
 from siamese_mnist.gallery import Finished, Picture, joint_pictures, read_finished, run_pictures
 from siamese_mnist.runs import RunError, RunResult, list_runs, read_run
 
@@ -83,7 +83,7 @@ def write_report(runs: Sequence[RunResult], output: str | Path, data_dir: str | 
         RunError: if a run is damaged.
         UsageError: if the data set is not to be had, or the file cannot be written.
     """
-    place, temporary = Path(output), None
+    place = Path(output)
     try:
         if place.is_dir():
             raise IsADirectoryError(0, "it is a folder")
@@ -92,18 +92,10 @@ def write_report(runs: Sequence[RunResult], output: str | Path, data_dir: str | 
         raise _unwritable(place, error) from error
     text = page(runs, data_dir)
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=place.parent, prefix=".unfinished-", suffix=".html", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.rename(place)
+        with unfinished(place) as path:
+            path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise _unwritable(place, error) from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
     return place
 
 

@@ -82,18 +82,12 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _write_text(path: Path, text: str) -> None:
-    temporary = None
+    from siamese_mnist.files import unfinished
+
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=".unfinished-", delete=False, encoding="utf-8", newline=""
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with unfinished(path) as part:
+            part.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise _unwritable(path, error.strerror) from error
 
 

@@ -21,7 +21,10 @@ class Titled(Protocol):
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+        if not task.speed:
+            return Text("")
+        rate = f"{task.speed:,.0f}/s" if task.speed >= 1 else f"{1 / task.speed:,.0f} s each"
+        return Text(rate, style="progress.data.speed")
 
 
 @contextmanager

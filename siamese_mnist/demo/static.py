@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from siamese_mnist.demo.nearest import SHOWN, Neighbours
 from siamese_mnist.demo.page import page_files
 from siamese_mnist.demo.runtime import FILES
 from siamese_mnist.errors import UsageError
+from siamese_mnist.files import unfinished
 from siamese_mnist.models import Siamese
 from siamese_mnist.onnx import export_onnx
 from siamese_mnist.verifier import Verifier
@@ -55,19 +55,17 @@ def write_static_demo(
     if folder.exists():
         raise UsageError(f"{folder} exists already; name another folder or remove it")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder.parent) as temporary:
-            page = Path(temporary) / "page"
+        with unfinished(folder) as page:
             (page / "runtime").mkdir(parents=True)
             for name, content in page_files("browser").items():
                 (page / name).write_bytes(content)
             for name in FILES:
                 shutil.copyfile(runtime / name, page / "runtime" / name)
-            export_onnx(verifier, Path(temporary) / "onnx")
+            networks = page.with_name("onnx")
+            export_onnx(verifier, networks)
             for name in _NETWORKS:
-                (Path(temporary) / "onnx" / name).rename(page / name)
+                (networks / name).rename(page / name)
             _write_data(verifier, digits, about, page)
-            page.rename(folder)
     except OSError as error:
         raise UsageError(f"cannot write {folder} ({error.strerror or error}); name another folder") from error
     return folder
