@@ -23,12 +23,12 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from siamese_mnist.data.pairs import Pairs, draw_pairs
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import evaluate
-from siamese_mnist.intervals import accuracy_interval
-from siamese_mnist.pairs import Pairs, draw_pairs
-from siamese_mnist.prediction import Answer, FilePair, answer_files
-from siamese_mnist.verifier import Verifier, load, locate
+from siamese_mnist.evaluation.intervals import accuracy_interval
+from siamese_mnist.inference.prediction import Answer, FilePair, answer_files
+from siamese_mnist.inference.verifier import Verifier, load, locate
 
 
 def write_images(folder: Path, enlarge_to: tuple[int, int] | None) -> list[str]:

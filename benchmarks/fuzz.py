@@ -29,12 +29,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from siamese_mnist.bundle import FILES, MANIFEST, write_bundle
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
-from siamese_mnist.experiment import run
-from siamese_mnist.prediction import read_file
-from siamese_mnist.verifier import load
+from siamese_mnist.inference.prediction import read_file
+from siamese_mnist.inference.verifier import load
+from siamese_mnist.runs.bundle import FILES, MANIFEST, write_bundle
+from siamese_mnist.runs.experiment import run
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000")
 LIMIT_SECONDS = 20

@@ -9,10 +9,10 @@ number.
 
 from study import arguments, by_group, publish, run_all, table
 
-from siamese_mnist.losses import LOSSES, NOT_OFFERED
-from siamese_mnist.losses.library import LibraryLossFactory
-from siamese_mnist.machine import made_by
-from siamese_mnist.settings import Settings
+from siamese_mnist.parts.losses import LOSSES, NOT_OFFERED
+from siamese_mnist.parts.losses.library import LibraryLossFactory
+from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.machine import made_by
 
 # Why a loss stays below 0.95 here; the figures are in the table.
 EXPLANATIONS = {

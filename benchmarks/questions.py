@@ -7,10 +7,10 @@ from typing import Any
 
 from study import arguments, by_group, mean_interval, publish, run_all, table
 
-from siamese_mnist.comparison import compare
-from siamese_mnist.entries import read_entry
-from siamese_mnist.machine import made_by
-from siamese_mnist.runs import RunResult
+from siamese_mnist.runs.comparison import compare
+from siamese_mnist.runs.store import RunResult
+from siamese_mnist.settings.entries import read_entry
+from siamese_mnist.system.machine import made_by
 
 REPORT = "baseline"
 QUESTIONS: dict[str, dict[str, str]] = {

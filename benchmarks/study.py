@@ -12,9 +12,9 @@ from typing import Any
 from joblib import Parallel, delayed
 from scipy.stats import t as student
 
-from siamese_mnist.experiment import find_run, run_settings
-from siamese_mnist.runs import RunResult
-from siamese_mnist.settings import Settings
+from siamese_mnist.runs.experiment import find_run, run_settings
+from siamese_mnist.runs.store import RunResult
+from siamese_mnist.settings.settings import Settings
 
 
 def arguments(description: str, *, seeds: int) -> argparse.Namespace:

@@ -15,8 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 
 import siamese_mnist as sm
-from siamese_mnist.heads import HEADS, SiameseHead
-from siamese_mnist.losses import create_loss
+from siamese_mnist.parts.heads import HEADS, SiameseHead
+from siamese_mnist.parts.losses import create_loss
 
 FOLDER = Path(__file__).parent / "images" / "designs"
 WIDTH = 380

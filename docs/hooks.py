@@ -30,9 +30,9 @@ def _built() -> Path:
     from siamese_mnist.demo.digits import load_digits
     from siamese_mnist.demo.runtime import fetch_runtime
     from siamese_mnist.demo.static import write_static_demo
-    from siamese_mnist.experiment import find_run, run_settings
-    from siamese_mnist.settings import Settings
-    from siamese_mnist.verifier import load
+    from siamese_mnist.inference.verifier import load
+    from siamese_mnist.runs.experiment import find_run, run_settings
+    from siamese_mnist.settings.settings import Settings
 
     runtime, runs = fetch_runtime(_CACHE), _CACHE / "runs"
     settings = Settings.resolve("siamese", recipe="fast")

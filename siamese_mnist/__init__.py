@@ -1,15 +1,15 @@
 """Siamese metric-learning variants on MNIST pairs, with plugin backbones, heads and losses under one fair protocol."""
 
-from siamese_mnist.backbones import BACKBONES, create_backbone
 from siamese_mnist.data import DATASETS, LabeledImages, load_dataset
+from siamese_mnist.data.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.errors import UsageError
-from siamese_mnist.experiment import run
-from siamese_mnist.heads import HEADS
-from siamese_mnist.losses import LOSSES, MINERS, create_loss
-from siamese_mnist.pairs import Pairs, draw_pairs, pairs_digest
-from siamese_mnist.recipes import RECIPES, VARIANTS
-from siamese_mnist.runs import RunResult
-from siamese_mnist.verifier import Verifier, load
+from siamese_mnist.inference.verifier import Verifier, load
+from siamese_mnist.parts.backbones import BACKBONES, create_backbone
+from siamese_mnist.parts.heads import HEADS
+from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss
+from siamese_mnist.runs.experiment import run
+from siamese_mnist.runs.store import RunResult
+from siamese_mnist.settings.recipes import RECIPES, VARIANTS
 
 __all__ = [
     "BACKBONES",

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.backbones import create_backbone
 from siamese_mnist.data import load_dataset
-from siamese_mnist.heads import HEADS, SiameseHead
-from siamese_mnist.losses import create_loss
-from siamese_mnist.models import build_model, supervisions, to_unit
+from siamese_mnist.parts.backbones import create_backbone
+from siamese_mnist.parts.designs import build_model, supervisions, to_unit
+from siamese_mnist.parts.heads import HEADS, SiameseHead
+from siamese_mnist.parts.losses import create_loss
 
 _CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
 

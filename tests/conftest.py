@@ -13,10 +13,10 @@ from siamese_mnist_cli.main import main
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
-from siamese_mnist.models import build_model
-from siamese_mnist.protocol import TrainingProtocol
-from siamese_mnist.recipes import Recipe
-from siamese_mnist.runs import list_runs
+from siamese_mnist.parts.designs import build_model
+from siamese_mnist.runs.store import list_runs
+from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist.settings.recipes import Recipe
 
 SMALL, SHORT = "mnist-small", "short-test"
 

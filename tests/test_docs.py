@@ -32,9 +32,9 @@ from siamese_mnist_cli.main import app
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages, load_dataset
-from siamese_mnist.experiment import run_name
-from siamese_mnist.runs import list_runs
-from siamese_mnist.settings import Settings
+from siamese_mnist.runs.experiment import run_name
+from siamese_mnist.runs.store import list_runs
+from siamese_mnist.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -294,7 +294,7 @@ def place(tmp_path, monkeypatch, small):
 
     monkeypatch.setattr(Settings, "resolve", classmethod(resolve))
     # Other processes would not know the small data set.
-    monkeypatch.setattr("siamese_mnist.jobs.possible_jobs", lambda: 1)
+    monkeypatch.setattr("siamese_mnist.runs.jobs.possible_jobs", lambda: 1)
     with joblib.parallel_config(backend="sequential"):
         yield asked
 

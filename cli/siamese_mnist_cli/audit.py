@@ -27,8 +27,8 @@ def audit(
     """
     from siamese_mnist.audit import findings, gather, page
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.jobs import possible_jobs
-    from siamese_mnist.machine import made_by
+    from siamese_mnist.runs.jobs import possible_jobs
+    from siamese_mnist.system.machine import made_by
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other; give one")

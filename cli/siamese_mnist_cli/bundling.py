@@ -19,8 +19,8 @@ def bundle(
     as_json: options.Json = False,
 ) -> None:
     """Write a run as one portable bundle: weights, settings, threshold, calibration, model card and checksums."""
-    from siamese_mnist.bundle import write_bundle
-    from siamese_mnist.verifier import load, locate
+    from siamese_mnist.inference.verifier import load, locate
+    from siamese_mnist.runs.bundle import write_bundle
 
     place = locate(run, runs_dir)
     written = write_bundle(place, out)
@@ -39,8 +39,8 @@ def export(
 ) -> None:
     """Write a run's network for other programs: embedder and pair scorer as ONNX, for any number of images."""
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.onnx import export_onnx
-    from siamese_mnist.verifier import load, locate
+    from siamese_mnist.inference.onnx import export_onnx
+    from siamese_mnist.inference.verifier import load, locate
 
     if format != "onnx":
         raise UsageError(f"unknown format {format!r}; use onnx")

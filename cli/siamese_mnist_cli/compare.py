@@ -41,11 +41,11 @@ def compare(
     csv: Annotated[Path | None, typer.Option(help="File for all figures as CSV.", show_default="none")] = None,
 ) -> None:
     """Compare variants on the same pairs: train what is missing, print the report's figures and each variant's."""
-    from siamese_mnist.comparison import check_sort_column, sort_rows
-    from siamese_mnist.comparison import compare as compare_runs
-    from siamese_mnist.entries import read_entry
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.jobs import ensure_runs, missing_runs, possible_jobs
+    from siamese_mnist.runs.comparison import check_sort_column, sort_rows
+    from siamese_mnist.runs.comparison import compare as compare_runs
+    from siamese_mnist.runs.jobs import ensure_runs, missing_runs, possible_jobs
+    from siamese_mnist.settings.entries import read_entry
 
     names = variants or ["baseline", "siamese"]
     for name in names:

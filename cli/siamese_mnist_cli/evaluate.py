@@ -29,7 +29,7 @@ def evaluate(
 
     Without a threshold, only the figures that need none are given.
     """
-    from siamese_mnist.scored import evaluate_file
+    from siamese_mnist.evaluation.scored import evaluate_file
 
     result = evaluate_file(file, threshold=threshold, calibration=calibration, fit_on_test=fit_on_test)
     if as_json:

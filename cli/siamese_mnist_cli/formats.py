@@ -82,7 +82,7 @@ def _flat(row: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _write_text(path: Path, text: str) -> None:
-    from siamese_mnist.files import unfinished
+    from siamese_mnist.system.files import unfinished
 
     try:
         with unfinished(path) as part:

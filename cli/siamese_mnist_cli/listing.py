@@ -20,7 +20,7 @@ def list_parts(
     """List the parts by name, with their options and where they come from."""
     import siamese_mnist as sm
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.losses import NOT_OFFERED
+    from siamese_mnist.parts.losses import NOT_OFFERED
     from siamese_mnist.registry import Registry, options_of
 
     registries: dict[str, Registry[Any]] = {

@@ -44,8 +44,15 @@ def predict(
     CSV while they are found; pairs that cannot be answered are listed on stderr at the end.
     """
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.prediction import Failure, FilePair, answer_files, count_pairs, pairs_of_csv, pairs_of_folder
-    from siamese_mnist.verifier import load, locate
+    from siamese_mnist.inference.prediction import (
+        Failure,
+        FilePair,
+        answer_files,
+        count_pairs,
+        pairs_of_csv,
+        pairs_of_folder,
+    )
+    from siamese_mnist.inference.verifier import load, locate
 
     named = images or []
     source = pairs or (named[0] if len(named) == 1 and named[0].is_dir() else None)
@@ -73,7 +80,7 @@ def predict(
 
 def _stream(answers: Iterable[Any], total: int, as_json: bool) -> list[Any]:
     """Prints answers as they come and returns the failures."""
-    from siamese_mnist.prediction import BATCH, Answer, Failure
+    from siamese_mnist.inference.prediction import BATCH, Answer, Failure
 
     out = sys.stdout  # a live bar puts another one in its place
     failures: list[Any] = []

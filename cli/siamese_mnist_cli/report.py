@@ -29,7 +29,7 @@ def report(
     data_dir: options.DataDir = None,
 ) -> None:
     """Write one HTML file with the table, the verdicts and the pictures of a set of runs."""
-    from siamese_mnist.report import choose_runs, write_report
+    from siamese_mnist.visualisation.html import choose_runs, write_report
 
     print(write_report(choose_runs(run or (), runs_dir), output, data_dir))
 
@@ -44,7 +44,7 @@ def figures(
     data_dir: options.DataDir = None,
 ) -> None:
     """Write the pictures of the report as files."""
-    from siamese_mnist.report import choose_runs, write_pictures
+    from siamese_mnist.visualisation.html import choose_runs, write_pictures
 
     for path in write_pictures(choose_runs(run or (), runs_dir), output, form, data_dir):
         print(path)

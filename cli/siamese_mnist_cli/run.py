@@ -73,8 +73,8 @@ def run(
     ] = None,
 ) -> None:
     """Train a variant in two phases, evaluate it on the test pairs and save the run."""
-    from siamese_mnist.entries import resolve
-    from siamese_mnist.experiment import run_settings
+    from siamese_mnist.runs.experiment import run_settings
+    from siamese_mnist.settings.entries import resolve
 
     changes: dict[str, Any] = {
         "backbone": backbone,

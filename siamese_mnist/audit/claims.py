@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from siamese_mnist.audit.evidence import Evidence
 from siamese_mnist.audit.finding import Finding, direction, exact, figure, judged, untestable
 from siamese_mnist.audit.printed import printed_sampler
-from siamese_mnist.experiment import count_parameters
-from siamese_mnist.heads import HEADS, pretraining_head
-from siamese_mnist.intervals import seed_interval
-from siamese_mnist.runs import RunResult, read_history
+from siamese_mnist.evaluation.intervals import seed_interval
+from siamese_mnist.parts.heads import HEADS, pretraining_head
+from siamese_mnist.runs.experiment import count_parameters
+from siamese_mnist.runs.store import RunResult, read_history
 
 _SMOOTHED = 0.02  # share of the updates
 _OVERLAP_PAIRS = 10_000

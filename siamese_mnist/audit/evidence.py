@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.audit.phase1 import PhaseOne, phase_one_twice
-from siamese_mnist.comparison import compare
 from siamese_mnist.data import Dataset, load_dataset
-from siamese_mnist.entries import read_entry
 from siamese_mnist.errors import UsageError
-from siamese_mnist.jobs import RUN_THREADS, ensure_runs
-from siamese_mnist.parallel import threads
-from siamese_mnist.runs import RunResult, read_history
-from siamese_mnist.settings import Settings
-from siamese_mnist.training import Progress, silent
+from siamese_mnist.runs.comparison import compare
+from siamese_mnist.runs.jobs import RUN_THREADS, ensure_runs
+from siamese_mnist.runs.store import RunResult, read_history
+from siamese_mnist.settings.entries import read_entry
+from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.threads import threads
+from siamese_mnist.training.phases import Progress, silent
 
 REPORT = "baseline"
 ENTRIES: Mapping[str, str] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
 
-from siamese_mnist.intervals import seed_interval, student_quantile
+from siamese_mnist.evaluation.intervals import seed_interval, student_quantile
 
 Verdict = Literal["reproduced", "not reproduced", "not testable"]
 

@@ -6,10 +6,10 @@ import torch
 from torch.optim.swa_utils import update_bn
 
 from siamese_mnist.data import Dataset
-from siamese_mnist.experiment import order_stream, untrained
-from siamese_mnist.models import to_unit
-from siamese_mnist.settings import Settings
-from siamese_mnist.training import class_accuracy, pretrain, silent
+from siamese_mnist.parts.designs import to_unit
+from siamese_mnist.runs.experiment import order_stream, untrained
+from siamese_mnist.settings.settings import Settings
+from siamese_mnist.training.phases import class_accuracy, pretrain, silent
 
 _BATCH = 1000
 

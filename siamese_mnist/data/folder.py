@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
-from siamese_mnist.normalisation import ImageError, normalise, read_image, to_grey
+from siamese_mnist.data.normalisation import ImageError, normalise, read_image, to_grey
 
 Reader = Callable[[Path], NDArray[np.uint8]]
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from siamese_mnist.bundle import is_bundle, read_bundle
 from siamese_mnist.demo.digits import Digits, load_digits
 from siamese_mnist.demo.drawings import Image
 from siamese_mnist.demo.nearest import Neighbour, Neighbours
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs import list_runs, read_run
-from siamese_mnist.verifier import Verifier, load, locate
+from siamese_mnist.inference.verifier import Verifier, load, locate
+from siamese_mnist.runs.bundle import is_bundle, read_bundle
+from siamese_mnist.runs.store import list_runs, read_run
 
 
 @dataclass(frozen=True, kw_only=True)

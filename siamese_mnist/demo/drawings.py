@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from siamese_mnist.normalisation import ImageError, normalise
+from siamese_mnist.data.normalisation import ImageError, normalise
 
 Drawing = NDArray[np.uint8]  # (SIDE, SIDE), light on dark
 Image = NDArray[np.uint8]  # (H, W), light on dark

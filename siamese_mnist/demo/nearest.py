@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.demo.digits import balanced
-from siamese_mnist.models import Siamese
-from siamese_mnist.verifier import Verifier
+from siamese_mnist.inference.verifier import Verifier
+from siamese_mnist.parts.designs import Siamese
 
 SHOWN = 8
 _EMBEDDED = 1000  # a strong ensemble embeds them in a few seconds, once

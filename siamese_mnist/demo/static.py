@@ -12,10 +12,10 @@ from siamese_mnist.demo.nearest import SHOWN, Neighbours
 from siamese_mnist.demo.page import page_files
 from siamese_mnist.demo.runtime import FILES
 from siamese_mnist.errors import UsageError
-from siamese_mnist.files import unfinished
-from siamese_mnist.models import Siamese
-from siamese_mnist.onnx import export_onnx
-from siamese_mnist.verifier import Verifier
+from siamese_mnist.inference.onnx import export_onnx
+from siamese_mnist.inference.verifier import Verifier
+from siamese_mnist.parts.designs import Siamese
+from siamese_mnist.system.files import unfinished
 
 _SAMPLES = 200
 _NETWORKS = ("embedder.onnx", "embedding_scorer.onnx")

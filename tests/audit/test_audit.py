@@ -11,7 +11,7 @@ from siamese_mnist.audit import ENTRIES, findings, page
 from siamese_mnist.audit.finding import direction, figure, judged
 from siamese_mnist.audit.printed import printed_sampler
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs import read_history
+from siamese_mnist.runs.store import read_history
 
 VERDICTS = {"reproduced", "not reproduced", "not testable"}
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from siamese_mnist import jobs
+from siamese_mnist.runs import jobs
 
 VARIANTS = ("baseline", "siamese")
 

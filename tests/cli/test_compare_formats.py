@@ -7,7 +7,7 @@ import re
 import pytest
 from siamese_mnist_cli import formats
 
-from siamese_mnist import jobs
+from siamese_mnist.runs import jobs
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from siamese_mnist import experiment
+from siamese_mnist.runs import experiment
 
 WITHOUT_TORCH = """
 import sys

@@ -122,7 +122,7 @@ def test_class_that_the_test_set_lacks(root):
 
 def test_normalised_images_of_any_size_and_polarity(root):
     """What training sees is what `predict` would ask about."""
-    from siamese_mnist.prediction import read_file
+    from siamese_mnist.inference.prediction import read_file
 
     folder = root / "train" / "naught"
     Image.fromarray(255 - np.asarray(Image.open(folder / "0.png"))).resize((90, 112)).save(folder / "0.jpg")

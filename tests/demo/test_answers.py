@@ -8,13 +8,13 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 
 from siamese_mnist import load
-from siamese_mnist.bundle import write_bundle
 from siamese_mnist.data import DataError, LabeledImages
+from siamese_mnist.data.normalisation import normalise
 from siamese_mnist.demo.answers import choose, open_answers
 from siamese_mnist.demo.digits import balanced, load_digits
 from siamese_mnist.demo.drawings import SIDE, seen
 from siamese_mnist.errors import UsageError
-from siamese_mnist.normalisation import normalise
+from siamese_mnist.runs.bundle import write_bundle
 
 VARIANTS = ["baseline", "siamese"]
 CLASSES = list("0123456789")

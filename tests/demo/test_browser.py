@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from siamese_mnist.data.pairs import draw_pairs
 from siamese_mnist.demo.drawings import SIDE, seen
 from siamese_mnist.demo.page import page_files
-from siamese_mnist.pairs import draw_pairs
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium.webdriver import ActionChains, Keys

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from siamese_mnist import experiment
 from siamese_mnist.demo import runtime, static
-from siamese_mnist.runs import read_run
+from siamese_mnist.runs import experiment
+from siamese_mnist.runs.store import read_run
 
 HOOKS = Path(__file__).parents[2] / "docs" / "hooks.py"
 

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.heads import SiameseHead
-from siamese_mnist.losses import MetricLoss
+from siamese_mnist.parts.heads import SiameseHead
+from siamese_mnist.parts.losses import MetricLoss
 
 
 class Pixels(nn.Module):

@@ -1,4 +1,4 @@
-// A drawing, light on dark, brought to MNIST's convention as `siamese_mnist.normalisation.normalise` does it.
+// A drawing, light on dark, brought to MNIST's convention as `siamese_mnist.data.normalisation.normalise` does it.
 
 const BOX_SHARE = 20 / 28;
 const LEAST_CONTRAST = 0.02;

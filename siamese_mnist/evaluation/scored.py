@@ -1,0 +1,132 @@
+"""Scored pairs of any model to the figures and intervals that runs get."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision, evaluate, fit_decision
+from siamese_mnist.evaluation.bootstrap import STATISTICS, bootstrap_intervals
+from siamese_mnist.evaluation.intervals import accuracy_interval
+from siamese_mnist.evaluation.scorefile import ScoredPairs, read_scorefile
+
+_THRESHOLD_FREE = ("roc_auc", "average_precision", "equal_error_rate", "true_match_rate")
+_PROBABILITY = ("log_loss", "brier_score", "expected_calibration_error")
+_LARGEST_REPLICATES = 1000
+_LEAST_REPLICATES = 10
+_REPLICATED_PAIRS = 100_000_000  # about as many pairs are weighed in all, for each kind of replicate
+
+
+def evaluate_scores(
+    pairs: ScoredPairs, decision: Decision | None = None, *, threshold: float | None = None
+) -> dict[str, Any]:
+    """All figures of scored pairs, ready for JSON: each beside its 95 % interval over images, `<name>_interval`.
+
+    Args:
+        pairs: what is evaluated.
+        decision: threshold and calibration, fitted on other pairs; gives everything.
+        threshold: a threshold alone; gives all but the figures of probabilities.
+
+    With neither, only the figures that need no threshold are given.
+
+    Returns:
+        The figures of `siamese_mnist.evaluation.evaluate` that can be given, and `images`, the number of them.
+
+    Raises:
+        UsageError: if the threshold is not finite, or both are given.
+    """
+    if decision is not None and threshold is not None:
+        raise UsageError("give a decision or a threshold, not both")
+    if threshold is not None and not math.isfinite(threshold):
+        raise UsageError(f"threshold must be finite, got {threshold}")
+    used = decision or Decision(float(np.median(pairs.score)) if threshold is None else threshold, 1.0)
+    figures = evaluate(pairs.score, pairs.same, used)
+    if decision is None:
+        figures = {name: value for name, value in figures.items() if name not in _PROBABILITY}
+        if threshold is None:
+            figures = {name: value for name, value in figures.items() if name in ("pairs", *_THRESHOLD_FREE)}
+    known = [name for name in STATISTICS if name.partition("/")[0] in figures and name != "accuracy"]
+    intervals = bootstrap_intervals(
+        pairs.score,
+        pairs.same,
+        pairs.left,
+        pairs.right,
+        used,
+        rng=np.random.default_rng(0),
+        statistics=known,
+        replicates=replicates_for(pairs.same.size),
+    )
+    if "accuracy" in figures:
+        correct = used.predict(pairs.score) == pairs.same
+        intervals["accuracy"] = accuracy_interval(correct, pairs.left, pairs.right)
+    images = int(max(pairs.left.max(), pairs.right.max())) + 1
+    return {"pairs": figures.pop("pairs"), "images": images, **_with_intervals(figures, intervals)}
+
+
+def evaluate_file(
+    path: str | Path,
+    *,
+    threshold: float | None = None,
+    calibration: str | Path | None = None,
+    fit_on_test: bool = False,
+) -> dict[str, Any]:
+    """Evaluates a score file; see `evaluate_scores`.
+
+    Args:
+        path: the score file.
+        threshold: a threshold fitted elsewhere.
+        calibration: a score file of other pairs that threshold and probability of "same" are fitted on.
+        fit_on_test: fit them on the evaluated rows themselves, which makes the figures too good.
+
+    Returns:
+        As `evaluate_scores`, with `file`, `threshold` (None without one), `calibration` and `threshold_fitted_on_test`.
+
+    Raises:
+        UsageError: if more than one of the three is given, the calibration file is the evaluated one, or a file cannot
+            be used.
+    """
+    if (threshold is not None) + (calibration is not None) + fit_on_test > 1:
+        raise UsageError("--threshold, --calibration and --fit-on-test exclude each other; give one")
+    pairs = read_scorefile(path)
+    decision = None
+    if calibration is not None:
+        fitting = read_scorefile(calibration)
+        if all(np.array_equal(one, other) for one, other in zip(pairs, fitting, strict=True)):
+            raise UsageError(
+                f"{calibration} holds the rows that are evaluated; fit on other pairs, or ask for --fit-on-test"
+            )
+        decision = fit_decision(fitting.score, fitting.same)
+        del fitting
+    elif fit_on_test:
+        decision = fit_decision(pairs.score, pairs.same)
+    return {
+        "file": str(path),
+        "threshold": decision.threshold if decision else threshold,
+        "calibration": None if calibration is None else str(calibration),
+        "threshold_fitted_on_test": fit_on_test,
+        **{
+            name: value
+            for name, value in evaluate_scores(pairs, decision, threshold=threshold).items()
+            if name != "threshold"
+        },
+    }
+
+
+def replicates_for(pairs: int) -> int:
+    """Bootstrap replicates of each kind: fewer for more pairs, so that the time stays bounded."""
+    return max(_LEAST_REPLICATES, min(_LARGEST_REPLICATES, _REPLICATED_PAIRS // pairs))
+
+
+def _with_intervals(
+    figures: Mapping[str, Any], intervals: Mapping[str, Sequence[float]], prefix: str = ""
+) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, value in figures.items():
+        path = f"{prefix}{name}"
+        result[name] = _with_intervals(value, intervals, f"{path}/") if isinstance(value, Mapping) else value
+        if path in intervals:
+            result[f"{name}_interval"] = list(intervals[path])
+    return result

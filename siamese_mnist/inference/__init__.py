@@ -1,0 +1,1 @@
+"""A run put to use: verifier, answers about files, estimator, ONNX."""

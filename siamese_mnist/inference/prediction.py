@@ -1,0 +1,192 @@
+"""Answers about pairs of image files, one after the other, in bounded memory; a bad file costs its own row only."""
+
+import csv
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese_mnist.data.normalisation import ImageError, normalise, read_image, unchanged
+from siamese_mnist.errors import UsageError
+from siamese_mnist.inference.verifier import Verifier
+
+BATCH = 512
+_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePair:
+    """Two image files to compare.
+
+    Attributes:
+        row: number of the pair in its list, from 1.
+        left: name of the first file as it was given.
+        right: name of the second.
+        folder: what the names are relative to.
+    """
+
+    row: int
+    left: str
+    right: str
+    folder: Path = Path()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a verifier says of a pair of files.
+
+    Attributes:
+        left: the first file.
+        right: the second file.
+        same: True if both show the same class.
+        probability: calibrated probability of "same", in [0, 1].
+        score: higher = more alike.
+        threshold: score from which the answer is "same".
+        swapped_score: score with the two images exchanged.
+        stable: whether the answer stays when they are.
+    """
+
+    left: str
+    right: str
+    same: bool
+    probability: float
+    score: float
+    threshold: float
+    swapped_score: float
+    stable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A pair that has no answer, and why."""
+
+    row: int
+    reason: str
+
+
+def read_file(path: Path, image_size: tuple[int, int], *, normalised: bool) -> NDArray[np.uint8]:
+    """An image file as a verifier takes it: (H, W) uint8.
+
+    Raises:
+        ImageError: naming the file and what is wrong with it.
+    """
+    image = read_image(path)
+    try:
+        return (normalise if normalised else unchanged)(image, image_size)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+
+
+def answer_files(
+    verifier: Verifier, pairs: Iterable[FilePair], *, normalised: bool = True, batch: int = BATCH
+) -> Iterator[Answer | Failure]:
+    """Yields an answer or a failure for every pair, in order.
+
+    Args:
+        verifier: what decides.
+        pairs: read as the answers are taken.
+        normalised: whether images are brought to MNIST's convention, see `normalisation.normalise`.
+        batch: pairs scored at a time.
+    """
+
+    @lru_cache(_REMEMBERED)
+    def content(folder: Path, name: str) -> bytes | str:
+        """Pixels of a file, or what is wrong with it."""
+        if not name:
+            return "a name is missing; give two image files"
+        try:
+            return read_file(folder / name, verifier.image_size, normalised=normalised).tobytes()
+        except UsageError as error:
+            return str(error)
+
+    pairs = iter(pairs)
+    while chosen := list(itertools.islice(pairs, batch)):
+        both = [tuple(content(pair.folder, name) for name in (pair.left, pair.right)) for pair in chosen]
+        good = [
+            pair for pair, sides in zip(chosen, both, strict=True) if all(isinstance(each, bytes) for each in sides)
+        ]
+        readable = [sides for sides in both if all(isinstance(each, bytes) for each in sides)]
+        answers = iter(_answers(verifier, good, readable) if good else ())
+        for pair, sides in zip(chosen, both, strict=True):
+            reason = next((each for each in sides if isinstance(each, str)), None)
+            yield next(answers) if reason is None else Failure(row=pair.row, reason=reason)
+
+
+def _answers(verifier: Verifier, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]]) -> list[Answer]:
+    rows = {each: row for row, each in enumerate(dict.fromkeys(itertools.chain(*contents)))}
+    images = np.frombuffer(b"".join(each for each in rows if isinstance(each, bytes)), np.uint8)
+    left, right = np.array([[rows[each] for each in sides] for sides in contents]).T
+    scores = verifier.score_rows(
+        images.reshape(-1, *verifier.image_size), np.append(left, right), np.append(right, left)
+    )
+    same, probability = verifier.decision.predict(scores), verifier.decision.probability(scores)
+    count = len(pairs)
+    return [
+        Answer(
+            left=pair.left,
+            right=pair.right,
+            same=bool(same[row]),
+            probability=float(probability[row]),
+            score=float(scores[row]),
+            threshold=verifier.decision.threshold,
+            swapped_score=float(scores[row + count]),
+            stable=bool(same[row] == same[row + count]),
+        )
+        for row, pair in enumerate(pairs)
+    ]
+
+
+def pairs_of_csv(path: Path) -> Iterator[FilePair]:
+    """Pairs of a CSV file with columns left and right, relative to the file's folder; other columns are passed over.
+
+    Raises:
+        UsageError: if the file cannot be read or lacks a column.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file; name a CSV file with the columns left,right")
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            missing = sorted({"left", "right"} - set(reader.fieldnames or ()))
+            if missing:
+                raise UsageError(f"{path} has no column {missing[0]!r}; its first line must name left and right")
+            for row, values in enumerate(reader, start=1):
+                yield FilePair(row=row, left=values["left"] or "", right=values["right"] or "", folder=path.parent)
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8; save it as such") from error
+    except csv.Error as error:
+        raise UsageError(f"{path} is not CSV ({error}); mend it") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror or error}); mend that") from error
+
+
+def pairs_of_folder(folder: Path) -> Iterator[FilePair]:
+    """Every two files of a folder once, in the order of their names; hidden files and folders in it are passed over.
+
+    Raises:
+        UsageError: if the folder cannot be read or holds fewer than two files.
+    """
+    for row, (left, right) in enumerate(itertools.combinations(_names(folder), 2), start=1):
+        yield FilePair(row=row, left=left, right=right, folder=folder)
+
+
+def count_pairs(source: Path) -> int:
+    """Number of pairs that `pairs_of_csv` or `pairs_of_folder` gives for a file or folder."""
+    if source.is_dir():
+        count = len(_names(source))
+        return count * (count - 1) // 2
+    return sum(1 for _ in pairs_of_csv(source))
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read ({error.strerror or error}); mend that") from error
+    if len(names) < 2:
+        raise UsageError(f"{folder} holds {len(names)} files; at least two are needed to compare")
+    return names

@@ -1,0 +1,229 @@
+"""A saved run as a tool: scores, answers, probabilities and embeddings for images."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision
+from siamese_mnist.parts.designs import Model, Siamese, build_model, to_unit
+from siamese_mnist.registry import UnknownPartError
+from siamese_mnist.runs.bundle import is_bundle, read_bundle
+from siamese_mnist.runs.store import RunError, list_runs, read_run, read_weights
+from siamese_mnist.settings.recipes import VARIANTS
+from siamese_mnist.settings.settings import Settings
+
+Images = ArrayLike | Tensor
+
+_IMAGES = 4096  # in memory as floats at a time
+_TILE = 64
+
+
+def load(path: str | Path) -> "Verifier":
+    """Loads the model, threshold and calibration of a run or a bundle; nothing is unpickled.
+
+    Args:
+        path: a run's folder, such as `result.run_dir`, or a bundle, folder or zip file.
+
+    Raises:
+        RunError: if it is not a complete run of this version, or damaged.
+        BundleError: if it is a bundle of a newer format, or damaged.
+    """
+    if is_bundle(path):
+        bundle = read_bundle(path)
+        return _verifier(path, bundle.config, bundle.decision, bundle.weights)
+    result = read_run(path)
+    try:
+        config = json.loads((Path(path) / "config.json").read_text())
+        decision = dict(result.decision)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} cannot be used ({error}); train the run again") from error
+    return _verifier(path, config, decision, read_weights(path))
+
+
+def locate(name: str, runs_dir: str | Path) -> Path:
+    """The run or bundle that a user means: a path, or a variant, of which it is the newest run below `runs_dir`.
+
+    Raises:
+        UsageError: if it is neither, or there is no run of the variant.
+    """
+    if is_bundle(name) or (Path(name) / "result.json").is_file():
+        return Path(name)
+    if name not in VARIANTS:
+        if Path(name).exists():
+            raise RunError(f"{name} is neither a complete run nor a bundle: it has no result.json and no bundle.json")
+        raise UsageError(
+            f"{name!r} is neither a run, nor a bundle, nor a variant; `siamese-mnist run VARIANT` makes a run. "
+            f"Known variants: {', '.join(VARIANTS)}."
+        )
+    found = [run for run in list_runs(runs_dir) if run.get("variant") == name]
+    if not found:
+        raise UsageError(
+            f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name another --runs-dir"
+        )
+    return Path(found[-1].run_dir)
+
+
+def _verifier(
+    source: str | Path, config: Mapping[str, Any], decision: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> "Verifier":
+    remade = f"train the run {'that this bundle is of ' if is_bundle(source) else ''}again"
+    try:
+        values = dict(config)
+        height, width = values.pop("image_size")
+        classes = len(values.pop("classes"))
+        settings = Settings.from_dict(values)
+        chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
+        parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
+        parts |= {"image_size": (height, width), "classes": classes}
+        _check_shapes(parts, weights)
+        model = build_model(**parts)
+    except UnknownPartError as error:
+        raise RunError(f"{source} needs a part that is not installed: {error}") from error
+    # What a config.json of other hands can make parts raise is open.
+    except Exception as error:
+        raise RunError(f"{source} cannot be used ({error}); {remade}") from error
+    try:
+        model.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
+    return Verifier(model, chosen, image_size=(height, width))
+
+
+def _check_shapes(parts: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Refuses a config.json that asks for other sizes than the weights have, before any memory is taken for them."""
+    try:
+        with torch.device("meta"):
+            wanted = {name: tensor.shape for name, tensor in build_model(**parts).state_dict().items()}
+    except Exception:  # a part that needs real numbers to be made; it is made with them next
+        return
+    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
+        raise UsageError("the weights have other shapes than it describes")
+
+
+class Verifier:
+    """Decides whether two images show the same class.
+
+    Images are uint8, light strokes on dark ground, (N, H, W) of the size the run was trained on.
+
+    Args:
+        model: a trained model.
+        decision: its threshold and calibration.
+        image_size: height and width of the images it takes.
+    """
+
+    def __init__(self, model: Model, decision: Decision, *, image_size: tuple[int, int]) -> None:
+        self.model = model.eval()
+        self.decision = decision
+        self.image_size = image_size
+
+    def score(self, left: Images, right: Images) -> NDArray[np.float32]:
+        """Scores of pairs.
+
+        Args:
+            left: (P, H, W) uint8, NumPy or torch.
+            right: (P, H, W) uint8.
+
+        Returns:
+            (P,) float32, higher = more alike.
+
+        Raises:
+            UsageError: if shape or type is wrong, or the numbers of images differ.
+        """
+        first, second = self._checked(left, "left"), self._checked(right, "right")
+        if len(first) != len(second):
+            raise UsageError(f"left and right must be equally many images, got {len(first)} and {len(second)}")
+        scores = []
+        for one, other in zip(first.split(_IMAGES), second.split(_IMAGES), strict=True):
+            row = torch.arange(len(one))
+            scores.append(self.model.score_pairs(to_unit(torch.cat([one, other])), row, row + len(one)))
+        return _numpy(torch.cat(scores))
+
+    def score_rows(self, images: Images, left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
+        """Scores of pairs of rows of images, which a Siamese design embeds once each.
+
+        Args:
+            images: (N, H, W) uint8.
+            left: (P,) integers, row of the first image of every pair.
+            right: (P,) integers, row of the second.
+
+        Returns:
+            (P,) float32, higher = more alike.
+
+        Raises:
+            UsageError: if shape or type is wrong, or a row is out of range.
+        """
+        tensor = self._checked(images, "images")
+        rows = np.stack(np.broadcast_arrays(left, right)).astype(np.int64)
+        if rows.ndim != 2 or rows.size == 0 or rows.min() < 0 or rows.max() >= len(tensor):
+            raise UsageError(f"left and right must be (P,) rows in 0..{len(tensor) - 1}, got {rows.shape[1:]}")
+        return _numpy(self.model.score_pairs(to_unit(tensor), *torch.from_numpy(rows)))
+
+    def predict_proba(self, left: Images, right: Images) -> NDArray[np.float64]:
+        """Calibrated probability of "same" for pairs (P, H, W), (P, H, W) uint8: (P,) in [0, 1]."""
+        return self.decision.probability(self.score(left, right))
+
+    def predict(self, left: Images, right: Images) -> NDArray[np.bool_]:
+        """Answers for pairs (P, H, W), (P, H, W) uint8: (P,) bool, True = same."""
+        return self.decision.predict(self.score(left, right))
+
+    def embed(self, images: Images) -> NDArray[np.float32]:
+        """Embeddings of images (N, H, W) uint8: (N, E) float32.
+
+        Raises:
+            UsageError: if the design is stacked, which has no embedding of a single image.
+        """
+        if not isinstance(self.model, Siamese):
+            raise UsageError("a stacked design has no embedding of a single image; use a siamese variant")
+        return _numpy(self._embed(self._checked(images, "images")))
+
+    def score_matrix(self, a: Images, b: Images) -> NDArray[np.float32]:
+        """Scores of every image of `a` against every image of `b`.
+
+        A Siamese design embeds each image once. A stacked one passes every pair through the network.
+
+        Args:
+            a: (A, H, W) uint8.
+            b: (B, H, W) uint8.
+
+        Returns:
+            (A, B) float32, higher = more alike.
+        """
+        first, second = self._checked(a, "a"), self._checked(b, "b")
+        if isinstance(self.model, Siamese):
+            return _numpy(self.model.score_matrix(self._embed(first), self._embed(second)))
+        matrix = np.empty((len(first), len(second)), np.float32)
+        for top, rows in zip(range(0, len(first), _TILE), first.split(_TILE), strict=True):
+            for start, columns in zip(range(0, len(second), _TILE), second.split(_TILE), strict=True):
+                row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
+                scores = self.model.score_pairs(to_unit(torch.cat([rows, columns])), row, column + len(rows))
+                matrix[top : top + len(rows), start : start + len(columns)] = _numpy(scores).reshape(len(rows), -1)
+        return matrix
+
+    def _embed(self, images: Tensor) -> Tensor:
+        assert isinstance(self.model, Siamese)
+        return torch.cat([self.model.embed(to_unit(chunk)) for chunk in images.split(_IMAGES)])
+
+    def _checked(self, images: Images, name: str) -> Tensor:
+        try:
+            array = images if isinstance(images, Tensor) else np.asarray(images)
+        except ValueError as error:
+            raise UsageError(f"{name} must be images of one size: {error}") from error
+        wanted = f"uint8 (N, {self.image_size[0]}, {self.image_size[1]})"
+        if array.dtype not in (torch.uint8, np.uint8) or array.ndim != 3 or tuple(array.shape[1:]) != self.image_size:
+            raise UsageError(f"{name} must be {wanted}, got {array.dtype} {tuple(array.shape)}".replace("torch.", ""))
+        if len(array) == 0:
+            raise UsageError(f"{name} holds no image; give at least one")
+        # A copy where NumPy forbids writing or steps backwards, which PyTorch cannot share.
+        return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=["C", "W"]))
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    return tensor.float().cpu().numpy()

@@ -1,0 +1,1 @@
+"""What can be plugged: backbones, heads, losses and designs."""

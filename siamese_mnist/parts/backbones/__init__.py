@@ -1,0 +1,6 @@
+"""Backbones: images to features."""
+
+from siamese_mnist.parts.backbones import convnet, report, torchvision  # noqa: F401
+from siamese_mnist.parts.backbones.base import BACKBONES, create_backbone
+
+__all__ = ["BACKBONES", "create_backbone"]

@@ -1,0 +1,74 @@
+"""A modern small convolutional trunk, single or as an ensemble."""
+
+import torch
+from torch import Tensor, nn
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.parts.backbones.base import BACKBONES
+
+_MEAN, _DEVIATION = 0.13, 0.31  # of MNIST's pixels in [0, 1]
+_SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # rows, columns
+
+
+@BACKBONES.register("convnet")
+class ConvNet(nn.Module):
+    """Four convolutions with batch norm and ReLU, a 5x5 stem of stride 2, global mean; single or as an ensemble.
+
+    Args:
+        in_channels: channels of the input.
+        image_size: height and width of the input.
+        width: channels of the stem; the next stages have twice and four times as many.
+        members: independent networks whose features are concatenated; a head with as many members averages them.
+        shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
+
+    Raises:
+        UsageError: if an option is out of range or the images are too small.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: tuple[int, int] = (28, 28),
+        *,
+        width: int = 32,
+        members: int = 1,
+        shifts: bool = False,
+    ) -> None:
+        super().__init__()
+        if width < 1 or members < 1:
+            raise UsageError(f"width and members must be >= 1, got {width} and {members}")
+        if min(image_size) < 8:
+            raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for convnet; it needs 8 x 8")
+        self.shifts = shifts
+        self.members = nn.ModuleList(_member(in_channels, width) for _ in range(members))
+        self.feature_dim = 4 * width * members
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
+        x = (x - _MEAN).div(_DEVIATION).contiguous(memory_format=torch.channels_last)
+        if self.training or not self.shifts:
+            return self._features(x)
+        return torch.stack([self._features(x.roll(shift, (2, 3))) for shift in _SHIFTS]).mean(0)
+
+    def _features(self, x: Tensor) -> Tensor:
+        return torch.cat([member(x).mean((2, 3)) for member in self.members], 1)
+
+
+def _member(in_channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        *_convolution(in_channels, width, kernel=5, stride=2),
+        nn.MaxPool2d(2),
+        *_convolution(width, 2 * width, kernel=3),
+        *_convolution(2 * width, 2 * width, kernel=3),
+        nn.MaxPool2d(2),
+        *_convolution(2 * width, 4 * width, kernel=3),
+    )
+
+
+def _convolution(channels: int, filters: int, *, kernel: int, stride: int = 1) -> list[nn.Module]:
+    return [
+        nn.Conv2d(channels, filters, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(filters),
+        nn.ReLU(),
+    ]

@@ -1,0 +1,187 @@
+"""The report's residual CNN, with the defaults that Keras gives it."""
+
+import copy
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.parts.backbones.base import BACKBONES
+from siamese_mnist.system.threads import for_each
+
+_FILTERS = (6, 16, 32, 64)
+_PADDING = 2
+
+
+class ResidualBlock(nn.Module):
+    """Three times (2x2 convolution, batch norm), then the input and the result concatenated (report, Appendix A).
+
+    Maps (N, in_channels, H, W) to (N, out_channels, H, W), where out_channels is in_channels + filters, or filters
+    alone without the residual connection.
+    """
+
+    def __init__(self, in_channels: int, filters: int, *, residual: bool, activation: bool) -> None:
+        super().__init__()
+        self.residual = residual
+        self.activation = activation
+        self.out_channels = filters + (in_channels if residual else 0)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(channels, filters, kernel_size=2) for channels in (in_channels, filters, filters)
+        )
+        # Keras: epsilon 1e-3, momentum 0.99 for the old value, which PyTorch writes as 0.01 for the new one.
+        self.norms = nn.ModuleList(nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01) for _ in range(3))
+        for conv in cast(Iterable[nn.Conv2d], self.convs):
+            nn.init.xavier_uniform_(conv.weight)
+            nn.init.zeros_(cast(Tensor, conv.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        y = x
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            # "Same" padding of an even kernel goes to the right and the bottom in Keras.
+            y = norm(conv(F.pad(y, (0, 1, 0, 1))))
+            if self.activation:
+                y = F.relu(y)
+        return torch.cat([x, y], 1) if self.residual else y
+
+    def folded(self) -> "ResidualBlock":
+        """A copy for inference only, its batch norms folded into the convolutions."""
+        block = copy.deepcopy(self)
+        block.convs = nn.ModuleList(
+            fuse_conv_bn_eval(cast(nn.Conv2d, conv), cast(nn.BatchNorm2d, norm))
+            for conv, norm in zip(self.convs, self.norms, strict=True)
+        )
+        block.norms = nn.ModuleList(nn.Identity() for _ in self.norms)
+        return block
+
+
+@BACKBONES.register("report")
+class ReportCNN(nn.Module):
+    """The report's residual CNN: two blocks of three linear 2x2 convolutions, 1,536 features.
+
+    Zero padding of 2, then per block a `ResidualBlock` and 2x2 max pooling; features are flattened height first,
+    channels last, as Keras does. With two channels and the defaults it has 3,226 parameters, moving statistics counted.
+
+    Args:
+        in_channels: channels of the input.
+        image_size: height and width of the input.
+        blocks: number of residual blocks, 1 to 4, with 6, 16, 32 and 64 filters; the report stacks two.
+        residual: whether a block's output contains its input (report, Appendix A: `return res` or `return bn3`).
+        activation: whether a ReLU follows every batch norm; the report has none.
+        enlarge: whole factor by which the image is enlarged bilinearly first (report, section 4).
+        pixel_max: value of a full pixel: 1 for inputs in [0, 1], 255 for raw bytes.
+
+    Raises:
+        UsageError: if an option is out of range.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        image_size: tuple[int, int] = (28, 28),
+        *,
+        blocks: int = 2,
+        residual: bool = True,
+        activation: bool = False,
+        enlarge: int = 1,
+        pixel_max: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not 1 <= blocks <= len(_FILTERS):
+            raise UsageError(f"blocks must lie in 1..{len(_FILTERS)}, got {blocks}")
+        if not 1 <= enlarge <= 8:
+            raise UsageError(f"enlarge must lie in 1..8, got {enlarge}")
+        if not pixel_max > 0:
+            raise UsageError(f"pixel_max must be > 0, got {pixel_max}")
+        self.enlarge = enlarge
+        self.pixel_max = pixel_max
+        self.blocks = nn.ModuleList()
+        channels = in_channels
+        for filters in _FILTERS[:blocks]:
+            block = ResidualBlock(channels, filters, residual=residual, activation=activation)
+            self.blocks.append(block)
+            channels = block.out_channels
+        height, width = ((side * enlarge + 2 * _PADDING) >> blocks for side in image_size)
+        if height < 1 or width < 1:
+            raise UsageError(
+                f"images of {image_size[0]} x {image_size[1]} are too small for {blocks} blocks; use fewer"
+            )
+        self.feature_dim = channels * height * width
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
+        return self._after_first(F.max_pool2d(self.blocks[0](self._prepare(x)), 2), list(self.blocks[1:]))
+
+    @torch.no_grad()
+    def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 64) -> Tensor:
+        """Features of many stacked pairs of few images, in evaluation mode, faster than one pass per pair.
+
+        With its statistics fixed, a block without activation is an affine map, so what the first block makes of a pair
+        is the sum of what it makes of each image beside a blank one. That is computed once per image.
+
+        Args:
+            images: (N, 1, H, W) in [0, 1].
+            left: (P,) int64, row of the first image of every pair.
+            right: (P,) int64, row of the second.
+            chunk: pairs in memory at a time.
+
+        Returns:
+            (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
+        """
+        first, *rest = (
+            cast(ResidualBlock, block).folded().to(memory_format=torch.channels_last) for block in self.blocks
+        )
+        features = images.new_empty(len(left), self.feature_dim)
+        rows = list(zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
+        if first.activation:
+
+            def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+                out, one, other = piece
+                pair = self._prepare(torch.cat([images[one], images[other]], 1))
+                out.copy_(self._after_first(F.max_pool2d(first(pair), 2), rest))
+
+            for_each(fill, rows)
+            return features
+
+        blank = self._prepare(torch.zeros_like(images[:1]))
+        alone = _windows(first(torch.cat([blank, blank], 1)))
+        beside = alone.new_empty(2, len(images), *alone.shape[1:])
+
+        def prepare(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+            out_left, out_right, part = piece
+            x = self._prepare(part).contiguous(memory_format=torch.channels_last)
+            out_left.copy_(_windows(first(F.pad(x, (0, 0, 0, 0, 0, 1)))))
+            torch.sub(_windows(first(F.pad(x, (0, 0, 0, 0, 1, 0)))), alone, out=out_right)
+
+        def fill_sums(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+            out, one, other = piece
+            a, b, c, d = beside[0][one].add_(beside[1][other]).unbind(1)
+            pooled = torch.maximum(torch.maximum(a, b), torch.maximum(c, d)).permute(0, 3, 1, 2)
+            out.copy_(self._after_first(pooled, rest))
+
+        for_each(prepare, zip(beside[0].split(chunk), beside[1].split(chunk), images.split(chunk), strict=True))
+        for_each(fill_sums, rows)
+        return features
+
+    def _prepare(self, x: Tensor) -> Tensor:
+        if self.pixel_max != 1.0:
+            x = x * self.pixel_max
+        if self.enlarge > 1:
+            x = F.interpolate(x, scale_factor=float(self.enlarge), mode="bilinear")
+        return F.pad(x, (_PADDING,) * 4)
+
+    def _after_first(self, x: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
+        for block in blocks:
+            x = F.max_pool2d(block(x), 2)
+        return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def _windows(x: Tensor) -> Tensor:
+    """The 2x2 pooling windows of (N, C, H, W), one corner after the other: (N, 4, H // 2, W // 2, C)."""
+    x = x.permute(0, 2, 3, 1)
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    return torch.stack([x[:, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)], 1)

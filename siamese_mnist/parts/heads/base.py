@@ -1,0 +1,100 @@
+"""What a head is: the two kinds, and the registry that holds both."""
+
+import itertools
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siamese_mnist.parts.losses import Supervision
+from siamese_mnist.registry import Registry
+
+HEADS: Registry[Any] = Registry("head", "siamese_mnist.heads")
+"""Subclasses of `StackedHead` and `SiameseHead` by name."""
+
+
+class StackedHead(nn.Module):
+    """Decides from the features of a stacked pair.
+
+    A subclass takes `feature_dim` and its own keyword options with defaults, and implements `forward`.
+
+    Attributes:
+        averaged: whether the score is the mean over both orders of the images, which makes it symmetric.
+    """
+
+    design: ClassVar[str] = "stacked"
+    averaged: ClassVar[bool] = False
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Maps features of stacked pairs (P, D) to logits (P, 2), class 1 = same."""
+        raise NotImplementedError
+
+
+class SiameseHead(nn.Module):
+    """Embeds each image's features and compares two embeddings.
+
+    A subclass takes `feature_dim`, `classes`, `loss` (a `MetricLoss` or None) and its own keyword options with
+    defaults; it implements `embed`, `score` and at least one of `pair_loss` and `label_loss`.
+
+    Attributes:
+        losses: whether the head trains with a loss from `LOSSES`; if not, it brings its own.
+        loss_optional: whether it also trains without one.
+        supervisions: what its own loss trains on, best first; with a loss from `LOSSES`, that loss decides.
+        grouped: whether a batch of pairs has to hold the pairs of one first image together, see `MetricLoss`.
+        threshold: the score at which the head itself decides "same", or None where it is fitted on training images.
+    """
+
+    design: ClassVar[str] = "siamese"
+    losses: ClassVar[bool] = False
+    loss_optional: ClassVar[bool] = False
+    supervisions: tuple[Supervision, ...] = ("pairs",)
+    threshold: ClassVar[float | None] = None
+    grouped: bool = False
+
+    def embed(self, features: Tensor) -> Tensor:
+        """Maps features of images (N, D) to embeddings (N, E)."""
+        raise NotImplementedError
+
+    def score(self, left: Tensor, right: Tensor) -> Tensor:
+        """Maps embeddings (P, E), (P, E) to scores (P,), higher = more alike."""
+        raise NotImplementedError
+
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of every embedding (A, E) against every embedding (B, E): (A, B), as `score` gives them.
+
+        A subclass may replace this by something faster; it is called with blocks of bounded size.
+        """
+        rows, columns = torch.cartesian_prod(torch.arange(len(left)), torch.arange(len(right))).unbind(1)
+        return self.score(left[rows], right[columns]).view(len(left), len(right))
+
+    def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
+        """Scalar training loss of embedded pairs; by default the cross-entropy of the score as log-odds of "same".
+
+        Args:
+            left: (P, E) embeddings of the first images.
+            right: (P, E) embeddings of the second images.
+            same: (P,) bool, True = same class.
+            anchors: (P,) int64, equal where pairs have the same first image.
+        """
+        return F.binary_cross_entropy_with_logits(self.score(left, right), same.float())
+
+    def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Scalar training loss of embeddings (N, E) with class labels (N,) int64."""
+        raise NotImplementedError
+
+
+def dense(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer with Keras's initial values: Glorot uniform weights, zero biases."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def multilayer(*sizes: int) -> nn.Sequential:
+    """Dense layers of the given sizes with ReLU between them: (N, sizes[0]) -> (N, sizes[-1])."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        layers += [dense(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])

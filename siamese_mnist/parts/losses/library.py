@@ -1,0 +1,270 @@
+"""The bridge to pytorch-metric-learning: its losses, miners and distances in this library's terms.
+
+It is imported when a loss is made, so that naming parts stays fast.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.parts.losses.base import MetricLoss, Supervision
+
+Distance = Literal["euclidean", "squared-euclidean", "cosine", "snr"]
+
+
+class LibraryLoss(MetricLoss):
+    """A loss of pytorch-metric-learning.
+
+    Args:
+        loss: the library's loss module.
+        distance: the library's distance module that scores pairs, as a rule the loss's own.
+        supervisions: what it can train on, best first.
+        grouped: whether it contrasts the pairs of one first image.
+        takes_miner: whether it can be told which pairs or triplets to use.
+        one_positive: whether, without a miner, every image of a batch meets one image of its class, not all.
+    """
+
+    def __init__(
+        self,
+        loss: nn.Module,
+        distance: nn.Module,
+        supervisions: tuple[Supervision, ...],
+        *,
+        grouped: bool = False,
+        takes_miner: bool = False,
+        one_positive: bool = False,
+    ) -> None:
+        super().__init__()
+        self.loss = loss
+        self.distance = distance
+        self.supervisions = supervisions
+        self.grouped = grouped
+        self.takes_miner = takes_miner
+        self.one_positive = one_positive
+
+    def similarity(self, left: Tensor, right: Tensor) -> Tensor:
+        """Similarity or negative distance of embeddings (P, E) and (P, E): (P,), higher = more alike."""
+        distance: Any = self.distance
+        left, right = distance.maybe_normalize(left), distance.maybe_normalize(right)
+        if isinstance(distance, _library().distances.LpDistance):
+            # The library's own adds 1e-6 to every difference, which makes (a, b) and (b, a) differ.
+            values: Tensor = torch.linalg.vector_norm(left - right, ord=distance.p, dim=1)
+            return -values
+        values = distance.pairwise_distance(left, right)
+        if isinstance(distance, _library().distances.SNRDistance):  # the only one that depends on the order
+            values = (values + distance.pairwise_distance(right, left)) / 2
+        return values if distance.is_inverted else -values
+
+    def similarity_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Similarity or negative distance of every embedding (A, E) and every embedding (B, E): (A, B)."""
+        distance: Any = self.distance
+        kinds = _library().distances
+        if isinstance(distance, kinds.CosineSimilarity):
+            product: Tensor = distance.maybe_normalize(left) @ distance.maybe_normalize(right).T
+            return product
+        if isinstance(distance, kinds.LpDistance) and distance.p == 2:
+            # |a - b|^2 = |a|^2 + |b|^2 - 2ab loses most digits where a is close to b; in float64 enough are left.
+            left, right = distance.maybe_normalize(left).double(), distance.maybe_normalize(right).double()
+            squares = torch.addmm(right.square().sum(1), left, right.T, alpha=-2)
+            squares += left.square().sum(1, keepdim=True)
+            return -squares.clamp_(min=0).sqrt_().float()
+        return super().similarity_matrix(left, right)
+
+    def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
+        """Scalar loss of explicit pairs, see `MetricLoss.of_pairs`."""
+        row = torch.arange(len(same), device=same.device)
+        first = row
+        if self.grouped:  # the library compares row numbers, so one image has to be one row
+            group = anchors.to(same.device).unique(return_inverse=True)[1]
+            first = torch.full_like(row, len(row)).scatter_reduce(0, group, row, "amin")[group]
+        other = row + len(row)
+        indices = (first[same], other[same], first[~same], other[~same])
+        with _library_warnings_hidden():
+            value: Tensor = self.loss(torch.cat([left, right]), indices_tuple=indices)
+        return value
+
+    def of_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Scalar loss over the pairs of a batch (N, E) with class labels (N,) int64."""
+        chosen = None
+        if self.miner is not None:
+            chosen = self.miner(embeddings, labels)
+        elif self.one_positive:
+            chosen = _one_positive(labels)
+        with _library_warnings_hidden():
+            value: Tensor = self.loss(embeddings, labels, chosen)
+        histogram = getattr(self.loss, "hist_", None)
+        if isinstance(histogram, Tensor):  # DynamicSoftMarginLoss carries its running histogram's graph over
+            self.loss.hist_ = histogram.detach()
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryLossFactory:
+    """Makes one loss of pytorch-metric-learning.
+
+    Attributes:
+        class_name: class in `pytorch_metric_learning.losses`.
+        distances: the distances that fit it, the library's own for it first.
+        supervisions: what it can train on, best first.
+        grouped: whether it contrasts the pairs of one first image.
+        takes_miner: whether it can be told which pairs or triplets to use.
+        one_positive: whether every image of a batch meets one image of its class, not all.
+        sizes: its arguments for the number of classes and the length of an embedding, where it has weights of its own.
+        scored_by: distance that scores pairs, where it is not the one the loss is computed with.
+        miner: class in `pytorch_metric_learning.miners` that picks for it where no miner is named.
+        defaults: arguments in place of the library's, by distance.
+    """
+
+    class_name: str
+    distances: tuple[Distance, ...] = ("cosine",)
+    supervisions: tuple[Supervision, ...] = ("labels",)
+    grouped: bool = False
+    takes_miner: bool = False
+    one_positive: bool = False
+    sizes: tuple[str, ...] = ()
+    scored_by: Distance | None = None
+    miner: str | None = None
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """Its options with their defaults."""
+        own = {
+            name: parameter.default
+            for name, parameter in inspect.signature(self._maker()).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        return {"distance": self.distances[0], **own, **self.defaults.get(self.distances[0], {})}
+
+    def __call__(self, *, classes: int, embedding_dim: int, distance: str | None = None, **options: Any) -> LibraryLoss:
+        """Makes the loss.
+
+        Args:
+            classes: number of classes.
+            embedding_dim: E, length of an embedding.
+            distance: one of `distances`.
+            **options: arguments of the library's class.
+
+        Raises:
+            UsageError: if an option or the distance does not fit this loss.
+        """
+        distance = distance or self.distances[0]
+        if distance not in self.distances:
+            raise UsageError(f"{self.class_name} cannot use distance {distance!r}; use {' or '.join(self.distances)}")
+        arguments = {**dict(zip(self.sizes, (classes, embedding_dim), strict=False)), **self.defaults.get(distance, {})}
+        if distance != self.distances[0]:
+            arguments["distance"] = _distance(distance)
+        try:
+            with _library_warnings_hidden():
+                loss = self._maker()(**{**arguments, **options})
+        except (AssertionError, TypeError, ValueError) as error:
+            raise UsageError(f"{self.class_name} refuses {_said(options)}: {error}") from error
+        scorer: Any = _distance(self.scored_by) if self.scored_by else loss.distance
+        made = LibraryLoss(
+            loss,
+            scorer,
+            self.supervisions,
+            grouped=self.grouped,
+            takes_miner=self.takes_miner,
+            one_positive=self.one_positive,
+        )
+        if self.miner:
+            made.miner = getattr(_library().miners, self.miner)(distance=loss.distance)
+        return made
+
+    def _maker(self) -> Callable[..., nn.Module]:
+        maker: Callable[..., nn.Module] = getattr(_library().losses, self.class_name)
+        return maker
+
+
+@dataclass(frozen=True, kw_only=True)
+class LibraryMinerFactory:
+    """Makes one miner of pytorch-metric-learning, with the distance of the loss it works for.
+
+    Attributes:
+        class_name: class in `pytorch_metric_learning.miners`.
+        distance_only: whether it needs a Euclidean distance.
+        defaults: arguments in place of the library's, by "distance" or "similarity".
+    """
+
+    class_name: str
+    distance_only: bool = False
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def options(self) -> dict[str, Any]:
+        """Its options with their defaults."""
+        return {
+            name: parameter.default
+            for name, parameter in inspect.signature(getattr(_library().miners, self.class_name)).parameters.items()
+            if parameter.default is not parameter.empty
+        }
+
+    def __call__(self, *, loss: MetricLoss, **options: Any) -> nn.Module:
+        """Makes the miner.
+
+        Args:
+            loss: the loss that the mined pairs or triplets are for.
+            **options: arguments of the library's class.
+
+        Raises:
+            UsageError: if an option or the loss's distance does not fit this miner.
+        """
+        distance: Any = getattr(loss, "distance", None)
+        kind = "similarity" if distance is None or distance.is_inverted else "distance"
+        if self.distance_only and not isinstance(distance, _library().distances.LpDistance):
+            raise UsageError(f"{self.class_name} needs a loss with a Euclidean distance; try triplet or margin")
+        try:
+            miner: nn.Module = getattr(_library().miners, self.class_name)(
+                distance=distance, **{**self.defaults.get(kind, {}), **options}
+            )
+        except (AssertionError, TypeError, ValueError) as error:
+            raise UsageError(f"{self.class_name} refuses {_said(options)}: {error}") from error
+        return miner
+
+
+@contextmanager
+def _library_warnings_hidden() -> Iterator[None]:
+    """Hides what only the library's authors can mend: its use of NumPy and PyTorch in ways that will change."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="pytorch_metric_learning")
+        warnings.filterwarnings("ignore", message="Using a non-tuple sequence", category=UserWarning)
+        yield
+
+
+def _library() -> Any:
+    import pytorch_metric_learning
+    import pytorch_metric_learning.distances
+    import pytorch_metric_learning.losses
+    import pytorch_metric_learning.miners
+
+    return pytorch_metric_learning
+
+
+def _distance(name: str) -> nn.Module:
+    distances = _library().distances
+    makers: dict[str, Callable[[], nn.Module]] = {
+        "euclidean": distances.LpDistance,
+        "squared-euclidean": lambda: distances.LpDistance(power=2),
+        "cosine": distances.CosineSimilarity,
+        "snr": distances.SNRDistance,
+    }
+    return makers[name]()
+
+
+def _one_positive(labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Every image with one random other image of its class, and with all images of other classes."""
+    same = labels[:, None] == labels[None]
+    mates = same.float().fill_diagonal_(0.0)
+    anchors = mates.any(1).nonzero().squeeze(1)
+    impostor, other = (~same).nonzero(as_tuple=True)
+    return anchors, mates[anchors].multinomial(1).squeeze(1), impostor, other
+
+
+def _said(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items()) or "its defaults"

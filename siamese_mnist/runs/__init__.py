@@ -1,0 +1,1 @@
+"""Runs: made, kept, found and compared."""

@@ -1,0 +1,240 @@
+"""Bundles: a run in one portable folder or zip file, checked when it is read; nothing is unpickled or extracted.
+
+A bundle holds `config.json` (what the model is made of), `decision.json` (threshold and calibration), `metrics.json`
+(data, pairs and figures), `model.safetensors` (weights), `README.md` (model card) and `bundle.json`, which names format
+and version and has every other file's size and SHA-256. The checksums find damage; they do not prove who made it.
+"""
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision
+from siamese_mnist.evaluation.bootstrap import bootstrap_intervals
+from siamese_mnist.evaluation.intervals import accuracy_interval
+from siamese_mnist.runs.model_card import model_card
+from siamese_mnist.runs.store import read_run, read_scores
+from siamese_mnist.system.files import unfinished
+
+FORMAT = "siamese-mnist bundle"
+FORMAT_VERSION = 1
+MANIFEST = "bundle.json"
+FILES = ("config.json", "decision.json", "metrics.json", "model.safetensors", "README.md")
+
+_LARGEST_TEXT = 1 << 24
+_REMADE = "make the bundle again with `siamese-mnist bundle`"
+
+
+class BundleError(UsageError):
+    """A bundle that cannot be read or written; the message names it and the mend."""
+
+
+class Bundle(NamedTuple):
+    """What a bundle says, its checksums found right."""
+
+    config: dict[str, Any]
+    decision: dict[str, Any]
+    metrics: dict[str, Any]
+    weights: dict[str, Tensor]
+
+
+def is_bundle(path: str | Path) -> bool:
+    """Whether a path looks like a bundle: a folder with a manifest, or any regular file."""
+    path = Path(path)
+    return path.is_file() or (path / MANIFEST).is_file()
+
+
+def write_bundle(run_dir: str | Path, out: str | Path) -> Path:
+    """Writes a run as a bundle: a zip file if `out` ends in ".zip", else a folder. It appears whole or not at all.
+
+    The same run gives the same bytes.
+
+    Args:
+        run_dir: folder of a complete run.
+        out: a path where nothing is yet.
+
+    Returns:
+        `out`.
+
+    Raises:
+        RunError: if `run_dir` is not a complete run.
+        BundleError: if `out` exists or cannot be written.
+    """
+    out = Path(out)
+    if os.path.lexists(out):
+        raise BundleError(f"{out} exists already; name another place or remove it")
+    files = _files_of_run(Path(run_dir))
+    try:
+        with unfinished(out) as target:
+            if out.suffix.lower() == ".zip":
+                with zipfile.ZipFile(target, "w") as archive:
+                    for name, content in files.items():
+                        archive.writestr(zipfile.ZipInfo(name), content)
+            else:
+                target.mkdir()
+                for name, content in files.items():
+                    (target / name).write_bytes(content)
+            if os.path.lexists(out):
+                raise BundleError(f"{out} exists already; name another place or remove it")
+    except OSError as error:
+        raise BundleError(f"cannot write {out} ({error.strerror or error}); name another place") from error
+    return out
+
+
+def read_bundle(path: str | Path) -> Bundle:
+    """Reads and checks a bundle.
+
+    Raises:
+        BundleError: if it is no bundle, of a newer format, incomplete, or changed since it was made.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            files = _from_folder(path)
+        else:
+            with zipfile.ZipFile(path) as archive:
+                files = _from_zip(path, archive)
+    except BundleError:
+        raise
+    except zipfile.BadZipFile as error:
+        raise BundleError(f"{path} is not a bundle, or a damaged one ({error}); {_REMADE}") from error
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error.strerror or error}); {_REMADE}") from error
+    # zipfile answers damage with exceptions of many kinds, and encryption with RuntimeError.
+    except Exception as error:
+        raise BundleError(f"{path} cannot be read ({error}); {_REMADE}") from error
+    config, decision, metrics = (_json(path, name, files[name]) for name in FILES[:3])
+    return Bundle(config, decision, metrics, _weights(path, files["model.safetensors"]))
+
+
+def _files_of_run(run_dir: Path) -> dict[str, bytes]:
+    result = read_run(run_dir)
+    try:
+        config = json.loads((run_dir / "config.json").read_text())
+        figures = {name: result[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
+        decision = {name: float(result["decision"][name]) for name in ("threshold", "slope")}
+        metrics = {**figures, "intervals": _intervals(run_dir, decision), "versions": result["versions"]}
+        weights = (run_dir / "model.safetensors").read_bytes()
+        card = model_card(config, decision, metrics)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{run_dir} cannot be bundled ({error}); train the run again") from error
+    texts = {"config.json": config, "decision.json": decision, "metrics.json": metrics}
+    files = {name: _text(values) for name, values in texts.items()}
+    files |= {"model.safetensors": weights, "README.md": card.encode()}
+    _weights(run_dir, weights)
+    listed = {name: {"bytes": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()} for name in FILES}
+    manifest = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "siamese_mnist": version("siamese-mnist"),
+        "files": listed,
+    }
+    return {MANIFEST: _text(manifest), **files}
+
+
+def _intervals(run_dir: Path, decision: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    scores = read_scores(run_dir)
+    left, right = scores["left"], scores["right"]
+    chosen = Decision(**decision)
+    correct = chosen.predict(scores["score"]) == scores["same"]
+    ranking = bootstrap_intervals(
+        scores["score"],
+        scores["same"],
+        left,
+        right,
+        chosen,
+        rng=np.random.default_rng(0),
+        statistics=("roc_auc", "equal_error_rate"),
+        replicates=200,
+    )
+    return {"accuracy": accuracy_interval(correct, left, right), **ranking}
+
+
+def _text(values: Mapping[str, Any]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
+
+
+def _from_folder(path: Path) -> dict[str, bytes]:
+    def read(name: str, limit: int) -> bytes:
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{path} is not a complete bundle: it has no {name}; {_REMADE}")
+        with file.open("rb") as stream:
+            return stream.read(limit)
+
+    return _checked(path, read)
+
+
+def _from_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
+    """Files of an archive, read into memory; no name in it is ever used as a path."""
+    entries = {entry.filename: entry for entry in archive.infolist()}
+    foreign = sorted(set(entries) - {MANIFEST, *FILES})
+    if MANIFEST in entries and (foreign or len(entries) != len(archive.infolist())):
+        raise BundleError(f"{path} holds more than a bundle does ({foreign[:1] or 'a file twice'}); {_REMADE}")
+
+    def read(name: str, limit: int) -> bytes:
+        if name not in entries:
+            raise BundleError(f"{path} is not a complete bundle: it has no {name}; {_REMADE}")
+        if entries[name].compress_type != zipfile.ZIP_STORED:  # so that it cannot grow in memory
+            raise BundleError(f"{path} is compressed, which bundles are not; {_REMADE}")
+        with archive.open(name) as stream:
+            return stream.read(limit)
+
+    return _checked(path, read)
+
+
+def _checked(path: Path, read: Any) -> dict[str, bytes]:
+    manifest = _json(path, MANIFEST, read(MANIFEST, _LARGEST_TEXT))
+    if manifest.get("format") != FORMAT:
+        raise BundleError(f"{path} is not a bundle of siamese-mnist: its {MANIFEST} says {manifest.get('format')!r}")
+    found = manifest.get("format_version")
+    if type(found) is not int or found < 1:
+        raise BundleError(f"{path} has no valid format version ({found!r}); {_REMADE}")
+    if found > FORMAT_VERSION:
+        raise BundleError(
+            f"{path} is of format version {found}, this siamese-mnist reads up to {FORMAT_VERSION}; "
+            "install a newer siamese-mnist"
+        )
+    listed = manifest.get("files")
+    if not isinstance(listed, dict) or set(listed) != set(FILES):
+        raise BundleError(f"{path} does not list the files of a bundle; {_REMADE}")
+    files = {}
+    for name in FILES:
+        entry = listed[name]
+        size = entry.get("bytes") if isinstance(entry, dict) else None
+        if type(size) is not int or size < 0:
+            raise BundleError(f"{path} gives no size of {name}; {_REMADE}")
+        content = read(name, size + 1)
+        if len(content) != size or hashlib.sha256(content).hexdigest() != entry.get("sha256"):
+            raise BundleError(f"{name} in {path} has changed since the bundle was made (checksum differs); {_REMADE}")
+        files[name] = content
+    return files
+
+
+def _json(path: Path, name: str, content: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{name} in {path} is not JSON; {_REMADE}") from error
+    if not isinstance(values, dict):
+        raise BundleError(f"{name} in {path} is not a JSON object; {_REMADE}")
+    return values
+
+
+def _weights(path: Path, content: bytes) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(content)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"the weights in {path} cannot be read ({error}); {_REMADE}") from error

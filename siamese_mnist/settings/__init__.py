@@ -1,0 +1,1 @@
+"""What a run depends on: one grammar, resolved once, compared as values."""

@@ -1,0 +1,1 @@
+"""The visible loops: phases, batches, the optimiser."""

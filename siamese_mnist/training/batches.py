@@ -1,0 +1,155 @@
+"""What one update of phase 2 sees: a batch of drawn pairs, or of single images with labels."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from siamese_mnist.data import LabeledImages
+from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.parts.designs import Model, Siamese, to_unit
+from siamese_mnist.settings.protocol import TrainingProtocol
+
+
+class Batches(ABC):
+    """Batches of all epochs, with the backbone's features: out of a bank if it is frozen, live if not.
+
+    Args:
+        model: the model whose features are taken.
+        data: training images.
+        pairs: pairs of rows of `data`.
+        protocol: epochs, batch size, precision and distortions.
+        generator: order of the batches, and distortions.
+
+    Attributes:
+        updates: number of batches.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        data: LabeledImages,
+        pairs: Pairs,
+        protocol: TrainingProtocol,
+        generator: torch.Generator,
+    ) -> None:
+        self.model = model
+        self.images = to_unit(data.images)
+        self.labels = data.labels
+        self.pairs = pairs
+        self.protocol = protocol
+        self.generator = generator
+        self.frozen = not protocol.backbone_learning_rate
+        self.updates = protocol.epochs * -(-len(pairs.same) // protocol.batch_size)
+        self._done = 0
+
+    def __iter__(self) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """Yields the epoch, the rows in the batch, and their features."""
+        for epoch in range(1, self.protocol.epochs + 1):
+            for rows, features in self._epoch():
+                yield epoch, rows, features
+                self._done += 1
+
+    @abstractmethod
+    def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]: ...
+
+    @abstractmethod
+    def loss(self, rows: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of a batch (scalar), and the scores (P,) and truth (P,) of pairs in it."""
+
+    def _distorted(self, images: Tensor) -> Tensor:
+        left = 1 - self._done / self.updates
+        fade = self.protocol.augmentation_fade
+        return self.protocol.augmentation(images, self.generator, min(1.0, left / fade) if fade else 1.0)
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.protocol.precision == "bfloat16"
+        return torch.autocast(self.images.device.type, torch.bfloat16, enabled=enabled)
+
+
+class PairBatches(Batches):
+    """Batches of the drawn pairs, in a new random order every epoch.
+
+    For a loss that contrasts the pairs of one first image, the images come in random order, each with all its pairs.
+    """
+
+    def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self.pairs.same), generator=self.generator)
+        if getattr(self.model.head, "grouped", False):
+            place = torch.randperm(len(self.images), generator=self.generator)
+            order = order[place[self.pairs.left[order]].argsort(stable=True)]
+        return self._frozen(order) if self.frozen else self._live(order)
+
+    def _frozen(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Where not all pairs' features fit into memory, they are computed anew, block by block."""
+        block = self.model.pairs_per_bank(self.pairs)
+        if block < len(order):  # whole batches, so that the number of updates stays the announced one
+            block = max(1, block // self.protocol.batch_size) * self.protocol.batch_size
+        if block >= len(order):
+            bank = self._whole_bank()
+            for rows in order.split(self.protocol.batch_size):
+                yield rows, self.model.bank_rows(bank, self.pairs, rows)
+            return
+        for chosen in order.split(block):
+            part = Pairs(*(column[chosen] for column in self.pairs))
+            bank = self.model.feature_bank(self.images, part)
+            for rows in torch.arange(len(chosen)).split(self.protocol.batch_size):
+                yield chosen[rows], self.model.bank_rows(bank, part, rows)
+
+    def _whole_bank(self) -> Tensor:
+        if not hasattr(self, "_bank"):
+            self._bank = self.model.feature_bank(self.images, self.pairs)
+        return self._bank
+
+    def _live(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in order.split(self.protocol.batch_size):
+            images = self._distorted(self.images[torch.cat([self.pairs.left[rows], self.pairs.right[rows]])])
+            with self._autocast():
+                features = self.model.pair_features(*images.chunk(2))
+            yield rows, features.float()
+
+    def loss(self, rows: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of a batch (scalar), and the scores (P,) and truth (P,) of its pairs."""
+        same = self.pairs.same[rows]
+        return *self.model.pair_loss(features, same, self.pairs.left[rows]), same
+
+
+class LabelBatches(Batches):
+    """Batches of single images, as many as a batch of pairs has, with equally many of every class, class by class.
+
+    Each class's images come in random order and start over when they are used up.
+    """
+
+    model: Siamese
+
+    def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        members = [(self.labels == label).nonzero().squeeze(1).cpu() for label in self.labels.unique()]
+        self.per_class = max(2, 2 * self.protocol.batch_size // len(members))
+        updates = self.updates // self.protocol.epochs
+        order = torch.stack([self._repeated(rows, updates * self.per_class) for rows in members])
+        bank = self.model.feature_bank(self.images, self.pairs) if self.frozen else None
+        for rows in order.split(self.per_class, dim=1):
+            rows = rows.flatten()
+            if bank is not None:
+                yield rows, bank[rows]
+                continue
+            images = self._distorted(self.images[rows])
+            with self._autocast():
+                features = self.model.backbone(images)
+            yield rows, features.float()
+
+    def _repeated(self, rows: Tensor, count: int) -> Tensor:
+        rounds = -(-count // len(rows))
+        return torch.cat([rows[torch.randperm(len(rows), generator=self.generator)] for _ in range(rounds)])[:count]
+
+    def loss(self, rows: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss of a batch (scalar), and the scores and truth of each image with one of its class and one of another."""
+        head = self.model.head
+        embeddings = head.embed(features)
+        loss = head.label_loss(embeddings, self.labels[rows])
+        with torch.no_grad():
+            classes = embeddings.detach().view(-1, self.per_class, embeddings.shape[1])
+            mates, others = classes.roll(1, 1).flatten(0, 1), classes.roll(1, 0).flatten(0, 1)
+            scores = torch.cat([head.score(embeddings, mates), head.score(embeddings, others)])
+        return loss, scores, torch.arange(len(scores), device=scores.device) < len(embeddings)

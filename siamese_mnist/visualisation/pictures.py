@@ -1,0 +1,237 @@
+"""From saved runs to their pictures, each with a title, how to read it, and its content in words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from siamese_mnist.data import load_dataset
+from siamese_mnist.evaluation import Decision, check_pairs, equal_error_rate, roc_auc
+from siamese_mnist.inference.verifier import load
+from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
+from siamese_mnist.visualisation import figures
+
+_MAPPED_IMAGES = 300
+
+
+class Picture(NamedTuple):
+    """A figure and the words that go with it."""
+
+    name: str  # for a file or an address within a page
+    title: str
+    caption: str  # how to read it
+    alternative: str  # what it shows, for those who do not see it
+    figure: figures.Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run with its scored test pairs, their images and the course of its training."""
+
+    name: str  # of its entry, see `entries.entry_names`
+    run: RunResult
+    left: NDArray[np.int64]  # (P,) row of the test images
+    right: NDArray[np.int64]
+    same: NDArray[np.bool_]  # (P,)
+    scores: NDArray[np.float64]  # (P,) higher = more alike
+    images: NDArray[np.uint8]  # (N, H, W)
+    labels: NDArray[np.int64]  # (N,)
+    classes: tuple[str, ...]
+    history: Mapping[str, NDArray[np.float64]]  # columns of phase 2, (U,)
+
+    @property
+    def decision(self) -> Decision:
+        """The run's threshold and calibration."""
+        return Decision(self.run.decision.threshold, self.run.decision.slope)
+
+
+def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str | None = None) -> Finished:
+    """Reads what a run left behind, and the test images it was measured on.
+
+    Args:
+        run: a complete run.
+        data_dir: folder of the data set's files.
+        name: what to call the run, its variant by default.
+
+    Raises:
+        RunError: if a file of the run is missing or damaged.
+        UsageError: if its data set is not to be had.
+    """
+    columns = read_scores(run.run_dir)
+    dataset = load_dataset(_field(run, "dataset"), data_dir)
+    images, labels = dataset.test
+    try:
+        scores, same = check_pairs(columns["score"], columns["same"])
+        left, right = columns["left"].astype(np.int64), columns["right"].astype(np.int64)
+        if not len(left) == len(right) == len(same):
+            raise ValueError("left, right and same differ in length")
+        if min(left.min(), right.min()) < 0 or max(left.max(), right.max()) >= len(labels):
+            raise ValueError(f"rows outside the {len(labels)} test images")
+        Decision(run.decision.threshold, run.decision.slope)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{run.run_dir} is damaged ({error}); train the run again") from error
+    return Finished(
+        name=name or run.variant,
+        run=run,
+        left=left,
+        right=right,
+        same=same,
+        scores=scores,
+        images=images.numpy(),
+        labels=labels.numpy(),
+        classes=dataset.classes,
+        history=read_history(run.run_dir),
+    )
+
+
+def joint_pictures(finished: Sequence[Finished]) -> Iterator[Picture]:
+    """Pictures that show all runs together, entries told apart."""
+    scored: dict[str, list[tuple[Any, Any]]] = {}
+    for each in finished:
+        scored.setdefault(each.name, []).append((each.scores, each.same))
+    areas = _listed({name: np.mean([roc_auc(*run) for run in runs]) for name, runs in scored.items()})
+    rates = _listed({name: np.mean([equal_error_rate(*run) for run in runs]) for name, runs in scored.items()})
+    several = " Bold: the first run of each name; thin: its others." if len(finished) > len(scored) else ""
+    yield Picture(
+        "roc",
+        "ROC",
+        "Same pairs accepted (true match rate) over different pairs accepted (false match rate), as the threshold "
+        f"falls. Nearer to the upper left corner is better; the diagonal is chance.{several}",
+        f"ROC curves; area under the curve: {areas}.",
+        figures.roc_curves(scored),
+    )
+    yield Picture(
+        "det",
+        "Detection error tradeoff",
+        "The two rates of error against each other, on axes that stretch small rates. Nearer to the lower left corner "
+        f"is better; markers stand where both rates are equal.{several}",
+        f"DET curves; equal error rate: {rates}.",
+        figures.det_curves(scored),
+    )
+
+
+def run_pictures(finished: Finished) -> Iterator[Picture]:
+    """Pictures of one run.
+
+    Raises:
+        RunError: if its figures or its model are damaged.
+    """
+    run, test = finished.run, _field(finished.run, "test")
+    predicted = finished.decision.predict(finished.scores)
+    probability = finished.decision.probability(finished.scores)
+    correct = predicted == finished.same
+    try:
+        matrix = np.array(test.confusion_matrix).reshape(2, 2)
+        by_class = {name: {key: float(test[name][key]) for key in ("precision", "recall", "f1")} for name in _CLASSES}
+    except (KeyError, AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{run.run_dir} is damaged ({error!r}); train the run again") from error
+    yield Picture(
+        "classes",
+        "Precision, recall and F1",
+        "Precision: the share of a class's answers that is right. Recall: the share of its pairs that is found. F1: "
+        "their harmonic mean.",
+        "; ".join(f"{name}: {_listed(values)}" for name, values in by_class.items()) + ".",
+        figures.class_figures(by_class["same"], by_class["different"]),
+    )
+    yield Picture(
+        "confusion",
+        "Confusion matrix",
+        "Rows: what is true; columns: what was answered. Right answers are on the falling diagonal.",
+        f"Of the different pairs {matrix[0, 0]} were answered different and {matrix[0, 1]} same; of the same pairs "
+        f"{matrix[1, 0]} different and {matrix[1, 1]} same.",
+        figures.confusion(matrix),
+    )
+    if len(finished.history["loss"]):
+        last = np.nanmean(finished.history["accuracy"][-100:])
+        yield Picture(
+            "learning",
+            "Loss and accuracy at every update",
+            "Phase 2: the batch trained on, and one random batch of test pairs after each update. Strong lines are "
+            "smoothed over 2 % of the updates, the raw values are behind.",
+            f"Curves over {len(finished.history['loss'])} updates; mean training accuracy of the last hundred: "
+            f"{last:.4f}.",
+            figures.learning_curves(finished.history),
+        )
+    yield Picture(
+        "scores",
+        "Scores of same and different pairs",
+        "The less the two hills overlap, the better; pairs right of the threshold are answered same.",
+        f"Mean score of same pairs {finished.scores[finished.same].mean():.3g}, of different pairs "
+        f"{finished.scores[~finished.same].mean():.3g}; threshold {finished.decision.threshold:.3g}.",
+        figures.score_histograms(finished.scores, finished.same, finished.decision.threshold),
+    )
+    yield Picture(
+        "calibration",
+        "Calibration",
+        "Where a probability of 0.8 is stated, 80 % of the pairs should be same: points on the diagonal. Below it, the "
+        "stated probability is too high. Bars: 95 % intervals that know which pairs share images. The lower panel "
+        "counts the pairs.",
+        f"Expected calibration error {test.get('expected_calibration_error', float('nan')):.4f}.",
+        figures.calibration(probability, finished.same, finished.left, finished.right),
+    )
+    left_labels, right_labels = finished.labels[finished.left], finished.labels[finished.right]
+    yield Picture(
+        "digits",
+        "Errors digit by digit",
+        "Each cell is a pair of classes, in either order; the diagonal holds the same pairs. Darker (on dark ground: "
+        "brighter) blue: more errors.",
+        _most_confused(correct, left_labels, right_labels, finished.classes),
+        figures.digit_errors(correct, left_labels, right_labels, finished.classes),
+    )
+    if _field(run, "config").get("design") == "siamese":
+        shown = slice(_MAPPED_IMAGES)
+        embeddings = load(run.run_dir).embed(finished.images[shown])
+        yield Picture(
+            "embeddings",
+            "Map of embeddings",
+            "Each character is a test image of that class, where its embedding lies in the plane of largest variance "
+            "(principal components). Classes that overlap here may still be apart in the other dimensions.",
+            f"Scatter of {len(embeddings)} test images in two of {embeddings.shape[1]} dimensions.",
+            figures.embedding_map(embeddings, finished.labels[shown], finished.classes),
+        )
+    yield Picture(
+        "hardest",
+        "Hardest pairs",
+        "The same pairs of lowest and the different pairs of highest score, with the probability of same that was "
+        "given to them.",
+        "Pairs of images that mislead this run most.",
+        figures.hardest_pairs(
+            finished.images,
+            finished.left,
+            finished.right,
+            same=finished.same,
+            scores=finished.scores,
+            captions=[
+                f"{finished.classes[one]}, {finished.classes[other]}: p {value:.3f}"
+                for one, other, value in zip(left_labels, right_labels, probability, strict=True)
+            ],
+        ),
+    )
+
+
+_CLASSES = ("same", "different")
+
+
+def _most_confused(
+    correct: NDArray[np.bool_], left: NDArray[np.int64], right: NDArray[np.int64], names: Sequence[str]
+) -> str:
+    if correct.all():
+        return "No wrong answer."
+    index = np.minimum(left, right) * len(names) + np.maximum(left, right)
+    worst = int(np.argmax(np.bincount(index[~correct])))
+    one, other = divmod(worst, len(names))
+    wrong, pairs = np.count_nonzero(~correct[index == worst]), np.count_nonzero(index == worst)
+    return f"Most wrong answers: {wrong} of the {pairs} pairs of {names[one]} and {names[other]}."
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
+
+
+def _field(run: RunResult, name: str) -> Any:
+    if name not in run:
+        raise RunError(f"{run.run_dir} is damaged (its result.json has no {name!r}); train the run again")
+    return run[name]

@@ -1,0 +1,97 @@
+"""Exported networks against PyTorch, by onnxruntime."""
+
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from siamese_mnist import load
+from siamese_mnist.evaluation import Decision
+from siamese_mnist.inference import onnx
+from siamese_mnist.inference.onnx import ExportError, export_onnx
+from siamese_mnist.inference.verifier import Verifier
+from siamese_mnist.parts.designs import Siamese, build_model
+
+# The report's stacked classifier and its distance head are trained runs below.
+DESIGNS = {
+    "stacked symmetric": ("stacked", "convnet", "symmetric-classifier", None),
+    "cosine": ("siamese", "convnet", "distance", "supcon"),
+    "snr": ("siamese", "report", "distance", "snr-contrastive"),
+    "agreement": ("siamese", "convnet", "agreement", None),
+    "comparison": ("siamese", "report", "comparison", None),
+    "concatenation": ("siamese", "report", "concatenation", None),
+}
+
+
+def build(design, backbone, head, loss):
+    torch.manual_seed(0)
+    options = {f"{role}_options": {} for role in ("backbone", "head", "loss", "miner")}
+    parts = {"backbone": backbone, "head": head, "loss": loss, "miner": None}
+    model = build_model(design=design, **parts, **options, image_size=(28, 28), classes=10)
+    return Verifier(model, Decision(0.3, 1.2), image_size=(28, 28))
+
+
+def run(path, **given):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    return onnxruntime.InferenceSession(path).run(None, given)
+
+
+def check(verifier, folder, images):
+    """1,000 pairs, then one: score, probability, and embeddings where there are any."""
+    export_onnx(verifier, folder)
+    rows = np.random.default_rng(0).integers(0, len(images), (2, 1000))
+    for left, right in ((images[rows[0]], images[rows[1]]), (images[:1], images[1:2])):
+        score, probability = run(folder / "pair_scorer.onnx", left=left, right=right)
+        np.testing.assert_allclose(score, verifier.score(left, right), atol=1e-4)
+        np.testing.assert_allclose(probability, verifier.predict_proba(left, right), atol=1e-4)
+        if isinstance(verifier.model, Siamese):
+            one, other = (run(folder / "embedder.onnx", images=each)[0] for each in (left, right))
+            np.testing.assert_allclose(one, verifier.embed(left), atol=1e-4)
+            again, sure = run(folder / "embedding_scorer.onnx", left=one, right=other)
+            np.testing.assert_allclose(again, score, atol=1e-4)
+            np.testing.assert_allclose(sure, probability, atol=1e-4)
+
+
+@pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
+def test_every_design(design, small, tmp_path, capfd):
+    verifier = build(*design)
+    check(verifier, tmp_path / "onnx", small.test.images.numpy())
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("variant", ["baseline", "siamese"])
+def test_trained_runs(variant, finished, small, tmp_path):
+    verifier = load(finished[variant].run_dir)
+    check(verifier, tmp_path / "onnx", small.test.images.numpy())
+    about = json.loads((tmp_path / "onnx" / "export.json").read_text())
+    decision = finished[variant].decision
+    assert about == {"image_size": [28, 28], "threshold": decision.threshold, "slope": decision.slope}
+
+
+def test_mistakes(tmp_path, monkeypatch):
+    verifier = build(*DESIGNS["agreement"])
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(ExportError, match="mine exists already"):
+        export_onnx(verifier, tmp_path / "mine")
+    with pytest.raises(ExportError, match="cannot write"):
+        export_onnx(verifier, tmp_path / "mine" / "below")
+    monkeypatch.setattr(onnx, "find_spec", lambda name: None if name == "onnx" else importlib.util.find_spec(name))
+    with pytest.raises(ExportError, match=r"ONNX export needs onnx; pip install 'siamese-mnist\[export\]'"):
+        export_onnx(verifier, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_part_without_a_form_leaves_nothing(tmp_path):
+    class Odd(torch.nn.Module):
+        feature_dim = 128
+
+        def forward(self, x):
+            return torch.linalg.eigvals(x[:, 0]).real.repeat(1, 5)[:, :128]
+
+    verifier = build(*DESIGNS["agreement"])
+    verifier.model.backbone = Odd()
+    with pytest.raises(ExportError, match="this model has no form in ONNX"):
+        export_onnx(verifier, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []

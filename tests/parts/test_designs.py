@@ -1,0 +1,201 @@
+"""How two images meet a backbone and a head, in both designs."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from sklearn.metrics import roc_auc_score
+from torch import nn
+
+from siamese_mnist import HEADS, Pairs, UsageError, draw_pairs
+from siamese_mnist.parts.designs import Stacked, build_model, to_unit
+
+SYMMETRIC = [name for name in ("distance", "comparison", "agreement") if name in HEADS]
+
+
+def build(design, head, **changes):
+    given = {
+        "design": design,
+        "backbone": "report",
+        "backbone_options": {},
+        "head": head,
+        "head_options": {},
+        "loss": "contrastive" if head == "distance" else None,
+        "loss_options": {},
+        "miner": None,
+        "miner_options": {},
+        "image_size": (28, 28),
+        "classes": 10,
+    }
+    torch.manual_seed(0)
+    return build_model(**given | changes).eval()
+
+
+@pytest.fixture(scope="module")
+def images(small):
+    return to_unit(small.test.images)
+
+
+@pytest.fixture
+def pairs(small, generator):
+    return draw_pairs(small.test.labels, 400, generator=generator)
+
+
+def test_to_unit():
+    unit = to_unit(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
+    assert unit.shape == (1, 1, 1, 3)
+    torch.testing.assert_close(unit.flatten(), torch.tensor([0.0, 0.2, 1.0]))
+
+
+@pytest.mark.parametrize("variant", ["baseline", "siamese"])
+def test_higher_means_more_alike(trained, images, pairs, variant):
+    scores = trained[variant].score_pairs(images, pairs.left, pairs.right)
+    assert scores.shape == (400,)
+    assert scores.dtype == torch.float32
+    assert roc_auc_score(pairs.same, scores) > 0.6
+
+
+def test_an_image_is_most_like_itself(trained, images):
+    rows = torch.arange(20)
+    itself = trained["siamese"].score_pairs(images, rows, rows)
+    others = trained["siamese"].score_pairs(images, rows, rows + 20)
+    assert (itself.min() >= others).all()
+
+
+@pytest.mark.parametrize("head", SYMMETRIC)
+def test_siamese_heads_are_exactly_symmetric(images, pairs, head):
+    model = build("siamese", head)
+    scores = model.score_pairs(images, pairs.left, pairs.right)
+    assert torch.equal(model.score_pairs(images, pairs.right, pairs.left), scores)
+    assert scores.std() > 0
+
+
+def test_a_trained_siamese_model_is_exactly_symmetric(trained, images, pairs):
+    model = trained["siamese"]
+    assert torch.equal(
+        model.score_pairs(images, pairs.left, pairs.right), model.score_pairs(images, pairs.right, pairs.left)
+    )
+
+
+def test_stacked_model_is_not_symmetric(trained, images, pairs):
+    model = trained["baseline"]
+    apart = pairs.left != pairs.right
+    difference = model.score_pairs(images, pairs.left, pairs.right) - model.score_pairs(images, pairs.right, pairs.left)
+    assert (difference[apart].abs() > 1e-3).float().mean() > 0.9
+    assert difference[~apart].abs().max() < 1e-5
+
+
+def test_scores_averaged_over_both_orders_are_symmetric(trained, images, pairs):
+    averaged = build("stacked", "symmetric-classifier")
+    averaged.load_state_dict(trained["baseline"].state_dict())
+    one, other = (trained["baseline"].score_pairs(images, *each) for each in (pairs[:2], pairs[1::-1]))
+    scores = averaged.score_pairs(images, pairs.left, pairs.right)
+    assert torch.equal(averaged.score_pairs(images, pairs.right, pairs.left), scores)
+    torch.testing.assert_close(scores, (one + other) / 2, rtol=1e-4, atol=1e-4)
+
+
+def test_stacked_scores_by_hand(trained, images, pairs):
+    """Two channels, left first; the score is the log-odds of class 1."""
+    model = trained["baseline"]
+    with torch.no_grad():
+        logits = model.head(model.backbone(torch.cat([images[pairs.left], images[pairs.right]], 1)))
+    probability = F.softmax(logits.double(), 1)[:, 1]
+    scores = model.score_pairs(images, pairs.left, pairs.right).double()
+    torch.testing.assert_close(scores, torch.logit(probability), rtol=1e-3, atol=1e-3)
+
+
+def test_siamese_scores_by_hand(trained, images, pairs):
+    """The negative Euclidean distance of the two normalised embeddings."""
+    model = trained["siamese"]
+    with torch.no_grad():
+        left, right = (F.normalize(model.head.embed(model.backbone(images[rows]))) for rows in pairs[:2])
+    expected = -(left.double() - right.double()).norm(dim=1)
+    scores = model.score_pairs(images, pairs.left, pairs.right).double()
+    torch.testing.assert_close(scores, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_many_pairs_are_scored_like_few(trained, images, generator):
+    model = trained["siamese"]
+    left, right = torch.randint(300, (2, 20_000), generator=generator)
+    scores = model.score_pairs(images, left, right)
+    assert scores.shape == (20_000,)
+    torch.testing.assert_close(scores[-50:], model.score_pairs(images, left[-50:], right[-50:]))
+
+
+@pytest.mark.parametrize("variant", ["baseline", "siamese"])
+def test_bank_rows_are_live_features(trained, images, pairs, variant):
+    model = trained[variant]
+    rows = torch.tensor([5, 399, 0, 5])
+    kept = model.bank_rows(model.feature_bank(images, pairs), pairs, rows)
+    with torch.no_grad():
+        live = model.pair_features(images[pairs.left[rows]], images[pairs.right[rows]])
+    torch.testing.assert_close(kept, live, rtol=1e-5, atol=1e-5)
+
+
+class Flattened(nn.Module):
+    """A backbone without a shortcut for pairs."""
+
+    feature_dim = 2 * 28 * 28
+
+    def forward(self, x):
+        return x.flatten(1)
+
+
+def test_bank_of_a_plain_backbone(images, generator):
+    model = Stacked(Flattened(), HEADS.make("classifier", {}, feature_dim=Flattened.feature_dim))
+    left, right = torch.randint(300, (2, 1100), generator=generator)
+    pairs = Pairs(left, right, left == right)
+    bank = model.feature_bank(images, pairs)
+    assert torch.equal(bank, torch.cat([images[left].flatten(1), images[right].flatten(1)], 1))
+
+
+def test_class_1_is_same(trained):
+    """A pair that the head holds for same costs little if it is same, and much if not."""
+    model = trained["baseline"]
+    features = torch.randn(64, 1536, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = model.head(features)
+        sure = logits[:, 1] - logits[:, 0]
+        anchors = torch.arange(64)
+        loss, scores = model.pair_loss(features, sure > 0, anchors)
+        opposite, _ = model.pair_loss(features, sure <= 0, anchors)
+    torch.testing.assert_close(scores, sure)
+    torch.testing.assert_close(loss, F.softplus(-sure.abs()).mean())
+    torch.testing.assert_close(opposite, F.softplus(sure.abs()).mean())
+
+
+@pytest.mark.parametrize(
+    ("design", "head", "message"),
+    [
+        ("siamese", "classifier", "head 'classifier' is for stacked designs, this one is siamese; use .*distance"),
+        ("stacked", "distance", "head 'distance' is for siamese designs, this one is stacked; use .*classifier"),
+    ],
+)
+def test_head_of_the_other_design_is_refused(design, head, message):
+    with pytest.raises(UsageError, match=message):
+        build(design, head)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"head": "distanse"}, "unknown head 'distanse'; did you mean 'distance'"),
+        ({"backbone": "reports"}, "unknown backbone 'reports'; did you mean 'report'"),
+        ({"loss": "contrast"}, "unknown loss 'contrast'"),
+        ({"loss": None}, "needs a loss; name one with --loss"),
+        ({"head_options": {"embeding_dim": 3}}, "head 'distance' has no option 'embeding_dim'; did you mean"),
+        ({"head_options": {"embedding_dim": 0}}, "embedding_dim"),
+        ({"loss_options": {"neg_margn": 1}}, "'neg_margn'; did you mean 'neg_margin'"),
+        ({"backbone_options": {"blocks": 9}}, r"blocks must lie in 1\.\.4, got 9"),
+    ],
+)
+def test_bad_part(changes, message):
+    with pytest.raises(UsageError, match=message):
+        build(**{"design": "siamese", "head": "distance", **changes})
+
+
+@pytest.mark.parametrize(
+    ("design", "head"), [("stacked", "classifier"), ("siamese", "comparison")], ids=["stacked", "siamese"]
+)
+def test_a_loss_that_would_have_no_effect_is_refused(design, head):
+    with pytest.raises(UsageError, match=f"head '{head}' trains with its own loss; leave out loss 'contrastive'"):
+        build(design, head, loss="contrastive")

@@ -1,0 +1,136 @@
+"""Every registered part keeps its contract, alone and in every combination that is offered."""
+
+import pytest
+
+import siamese_mnist as sm
+from siamese_mnist import testing
+from siamese_mnist.registry import UnknownPartError
+
+BUILT_IN_HEADS = [part.name for part in sm.HEADS.parts() if part.origin == "built in"]
+SIAMESE_HEADS = [name for name in BUILT_IN_HEADS if sm.HEADS[name].design == "siamese"]
+LOSSES = [part.name for part in sm.LOSSES.parts() if part.origin == "built in"]
+LOSS_HEADS = [name for name in SIAMESE_HEADS if sm.HEADS[name].losses]
+
+
+@pytest.mark.parametrize("in_channels", [1, 2])
+@pytest.mark.parametrize("name", ["report", "convnet", "torchvision:resnet18", "torchvision:squeezenet1_1"])
+def test_backbone_keeps_its_contract(name, in_channels):
+    testing.check_backbone(name, in_channels=in_channels)
+
+
+@pytest.mark.parametrize("name", BUILT_IN_HEADS)
+def test_head_keeps_its_contract(name):
+    kind = sm.HEADS[name]
+    needs_loss = getattr(kind, "losses", False) and not kind.loss_optional
+    testing.check_head(name, loss="contrastive" if needs_loss else None)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_loss_keeps_its_contract(name):
+    testing.check_loss(name)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("head", LOSS_HEADS)
+def test_every_loss_trains_with_every_head_that_takes_one(head, loss):
+    testing.check_parts(backbone="convnet", backbone_options={"width": 4}, head=head, loss=loss)
+
+
+@pytest.mark.parametrize("head", [name for name in BUILT_IN_HEADS if name not in LOSS_HEADS])
+def test_heads_with_their_own_loss_train(head):
+    testing.check_parts(design=sm.HEADS[head].design, backbone="report", head=head)
+
+
+def test_library_offers_what_it_says():
+    assert len(LOSSES) >= 30
+    assert len(BUILT_IN_HEADS) >= 6
+    assert len(sm.MINERS) >= 5
+    assert len(sm.BACKBONES) >= 3
+
+
+MINED = [name for name in LOSSES if sm.create_loss(name, {}, None, {}, classes=10, embedding_dim=48).takes_miner]
+
+
+@pytest.mark.parametrize("miner", sm.MINERS)
+@pytest.mark.parametrize("name", MINED)
+def test_every_miner_serves_every_loss_that_takes_one(name, miner):
+    try:
+        loss = sm.create_loss(name, {}, miner, {}, classes=10, embedding_dim=48)
+    except sm.UsageError as error:
+        assert "needs a loss with a Euclidean distance" in str(error)  # noqa: PT017
+        return
+    embeddings, labels = testing._features()
+    with testing.torch.random.fork_rng():
+        testing.torch.manual_seed(0)
+        value = loss.of_labels(embeddings.requires_grad_(), labels)
+    value.backward()
+    assert value.isfinite()
+    assert embeddings.grad.isfinite().all()
+    assert loss.supervisions == ("labels",)
+
+
+@pytest.mark.parametrize(
+    ("name", "miner"),
+    [("triplet", "batch-hard"), ("contrastive", "multi-similarity"), ("multi-similarity", "pair-margin")],
+)
+def test_mined_loss_is_the_librarys(name, miner):
+    from pytorch_metric_learning import distances, losses, miners
+
+    cosine = distances.CosineSimilarity()
+    theirs, picker = {
+        "triplet": (losses.TripletMarginLoss(), miners.BatchHardMiner()),
+        "contrastive": (
+            losses.ContrastiveLoss(neg_margin=0.5),
+            miners.MultiSimilarityMiner(distance=distances.LpDistance()),
+        ),
+        "multi-similarity": (
+            losses.MultiSimilarityLoss(),
+            miners.PairMarginMiner(pos_margin=0.8, neg_margin=0.2, distance=cosine),
+        ),
+    }[name]
+    images, labels = testing._images()
+    embeddings = images.flatten(1)
+    mined = sm.create_loss(name, {}, miner, {}, classes=10, embedding_dim=48).of_labels(embeddings, labels)
+    plain = sm.create_loss(name, {}, None, {}, classes=10, embedding_dim=48).of_labels(embeddings, labels)
+    testing.torch.testing.assert_close(mined, theirs(embeddings, labels, picker(embeddings, labels)))
+    assert not testing.torch.isclose(mined, plain)
+
+
+def test_miner_and_explicit_pairs_exclude_each_other(tmp_path):
+    with pytest.raises(sm.UsageError, match="'contrastive with miner batch-hard' cannot train on pairs"):
+        sm.run("siamese", loss="contrastive", miner="batch-hard", supervision="pairs", runs_dir=tmp_path)
+
+
+def test_miner_that_could_not_work_is_refused():
+    with pytest.raises(sm.UsageError, match="takes no miner"):
+        sm.create_loss("arcface", {}, "batch-hard", {}, classes=10, embedding_dim=8)
+    with pytest.raises(sm.UsageError, match="needs a loss with a Euclidean distance"):
+        sm.create_loss("supcon", {}, "angular", {}, classes=10, embedding_dim=8)
+
+
+def test_distance_that_does_not_fit_is_refused():
+    with pytest.raises(sm.UsageError, match="cannot use distance 'euclidean'; use cosine"):
+        sm.create_loss("arcface", {"distance": "euclidean"}, None, {}, classes=10, embedding_dim=8)
+
+
+def test_unknown_torchvision_model_is_refused():
+    with pytest.raises(sm.UsageError, match="no classification model 'resnet19'"):
+        sm.create_backbone("torchvision:resnet19")
+    with pytest.raises(UnknownPartError, match="torchvision"):
+        sm.create_backbone("torchvison:resnet18")
+
+
+def test_a_grouped_loss_gets_the_pairs_of_an_image_together():
+    from siamese_mnist.runs.experiment import build_model
+    from siamese_mnist.settings.settings import Settings
+    from siamese_mnist.training.batches import PairBatches
+
+    settings = Settings.resolve("siamese", loss="triplet", supervision="pairs", train_pairs=20_000, epochs=1)
+    parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}
+    model = build_model(design="siamese", **parts, image_size=(28, 28), classes=10).eval()
+    train = sm.load_dataset("mnist-tenth").train
+    data = sm.LabeledImages(train.images[:200], train.labels[:200])
+    pairs = sm.draw_pairs(data.labels, 6400, same_fraction=0.3, generator=testing.torch.Generator().manual_seed(0))
+    batches = PairBatches(model, data, pairs, settings.protocol, testing.torch.Generator().manual_seed(0))
+    images = [len(pairs.left[rows].unique()) for _, rows, _ in batches]
+    assert max(images) < 10  # shuffled, a batch of 64 pairs would hold about 55 first images
