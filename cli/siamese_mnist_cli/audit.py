@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from siamese_mnist_cli import options, progress
+from siamese_mnist_cli.tables import wide_console
 
 
 def audit(
@@ -52,7 +52,7 @@ def audit(
 
 
 def _print_table(found: Sequence[Any]) -> None:
-    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    console = wide_console()
     table = Table("section", "the report says", "verdict", "measured here", show_lines=True)
     for each in found:
         table.add_row(each.section, each.claim, each.verdict, each.measured)

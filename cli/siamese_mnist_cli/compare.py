@@ -1,17 +1,12 @@
 """`siamese-mnist compare`: train what is missing and print one table."""
 
 import json
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from siamese_mnist_cli import formats, options, progress
-
-Row = dict[str, Any]
+from siamese_mnist_cli import formats, options, progress, tables
 
 
 def compare(
@@ -87,103 +82,7 @@ def compare(
     if as_json:
         print(json.dumps({"rows": rows}))
     elif as_markdown or as_latex:
-        cells = [["variant", *_COLUMNS], *([row["entry"], *_texts(row)] for row in rows)]
+        cells = tables.comparison_cells(rows)
         print(formats.markdown(cells) if as_markdown else formats.latex(cells))
     else:
-        _print_table(rows)
-
-
-def _number(name: str, form: str) -> Callable[[Row], str]:
-    return lambda row: "-" if row[name] is None else format(row[name], form)
-
-
-def _interval(name: str, form: str) -> Callable[[Row], str]:
-    return lambda row: "-" if row[name] is None else "{:{f}} to {:{f}}".format(*row[name], f=form)
-
-
-def _class_figures(name: str) -> Callable[[Row], str]:
-    def text(row: Row) -> str:
-        figures = (row[name][each] for each in ("precision", "recall", "f1"))
-        return " / ".join("-" if value is None else f"{value:.2f}" for value in figures)
-
-    return text
-
-
-_ACCURACY: dict[str, Callable[[Row], str]] = {
-    "seeds": lambda row: str(len(row["seeds"])) if row["seeds"] else "-",
-    "accuracy": _number("accuracy", ".4g"),
-    "accuracy 95 %": _interval("accuracy_interval", ".3f"),
-    "SD over seeds": _number("accuracy_sd", ".4f"),
-    "difference": _number("difference", "+.4f"),
-    "difference 95 %": _interval("difference_interval", "+.3f"),
-    "Holm p": _number("p_adjusted", ".2g"),
-    "verdict": lambda row: row["verdict"] or "-",
-}
-_QUALITY: dict[str, Callable[[Row], str]] = {
-    "same P / R / F1": _class_figures("same"),
-    "different P / R / F1": _class_figures("different"),
-    "ROC-AUC": _number("roc_auc", ".4f"),
-    "ROC-AUC 95 %": _interval("roc_auc_interval", ".3f"),
-    "EER": _number("equal_error_rate", ".4f"),
-    "EER 95 %": _interval("equal_error_rate_interval", ".3f"),
-    "swap agr.": _number("swap_agreement", ".4f"),
-}
-_COST: dict[str, Callable[[Row], str]] = {
-    "parameters": _number("parameters", ",d"),
-    "train s": _number("train_seconds", ".1f"),
-    "train pairs/s": _number("train_pairs_per_second", ",.0f"),
-    "score pairs/s": _number("score_pairs_per_second", ",.0f"),
-    "score µs/pair": _number("score_microseconds_per_pair", ".1f"),
-}
-_COLUMNS = {**_ACCURACY, **_QUALITY, **_COST}
-
-
-def _texts(row: Row) -> list[str]:
-    return [text(row) for text in _COLUMNS.values()]
-
-
-def _print_table(rows: Sequence[Row]) -> None:
-    """One row a variant in a pipe or where that fits, else one column a variant, in as many tables as are needed."""
-    console = Console(width=None if Console().is_terminal else 160, highlight=False)
-    tables = [_table(rows, columns) for columns in (_ACCURACY, _QUALITY, _COST)]
-    if console.is_terminal and not all(_fits(table, console) for table in tables):
-        tables, left = [], list(rows)
-        while left:
-            count = len(left)
-            while count > 1 and not _fits(_turned(left[:count]), console):
-                count -= 1
-            tables.append(_turned(left[:count]))
-            left = left[count:]
-    for table in tables:
-        console.print(table)
-    for baseline in {row["compared_with"] for row in rows if row["compared_with"]}:
-        console.print(f"difference and verdict: accuracy against that of {baseline}, on the same pairs", markup=False)
-
-
-def _fits(table: Table, console: Console) -> bool:
-    """Whether no cell needs a second line; rich would cut the answer at the console's own width."""
-    return console.measure(table, options=console.options.update(max_width=10_000)).maximum <= console.width
-
-
-def _table(rows: Sequence[Row], columns: dict[str, Callable[[Row], str]]) -> Table:
-    table = Table("variant")
-    for column in columns:
-        table.add_column(column, justify="right")
-    for row in rows:
-        table.add_row(_shown(row), *(text(row) for text in columns.values()))
-    return table
-
-
-def _shown(row: Row) -> str:
-    """A row's name, a change a line where there are several."""
-    name = str(row["entry"])
-    return name if row["published"] else name.replace(",", ",\n ")
-
-
-def _turned(rows: Sequence[Row]) -> Table:
-    table = Table("")
-    for row in rows:
-        table.add_column(_shown(row), justify="right")
-    for column, text in _COLUMNS.items():
-        table.add_row(column, *(text(row) for row in rows))
-    return table
+        tables.print_comparison(rows)

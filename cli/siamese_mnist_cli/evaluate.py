@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from siamese_mnist_cli import options
+from siamese_mnist_cli.tables import wide_console
 
 
 def evaluate(
@@ -42,7 +42,7 @@ _ABOUT = ("file", "threshold", "calibration", "threshold_fitted_on_test", "pairs
 
 
 def _print_table(result: Mapping[str, Any]) -> None:
-    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    console = wide_console()
     console.print(f"{result['pairs']:,} pairs of {result['images']:,} images: {result['file']}", markup=False)
     table = Table("figure")
     table.add_column("value", justify="right")

@@ -4,10 +4,10 @@ import json
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from siamese_mnist_cli import options
+from siamese_mnist_cli.tables import wide_console
 
 
 def list_parts(
@@ -55,7 +55,7 @@ def list_parts(
     if as_json:
         print(json.dumps(found, default=str))
         return
-    console = Console(width=None if Console().is_terminal else 160, highlight=False)
+    console = wide_console()
     for each, content in found.items():
         table = Table(title=each, title_justify="left")
         table.add_column(

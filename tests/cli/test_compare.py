@@ -32,7 +32,7 @@ def shows_everything(text, finished):
     for variant in VARIANTS:
         run = finished[variant]
         assert variant in words
-        assert f"{run.test.accuracy:.4g}" in words
+        assert f"{run.test.accuracy:.4f}" in words
         assert f"{run.test.roc_auc:.4f}" in words
         assert f"{run.test.equal_error_rate:.4f}" in words
         assert f"{run.parameters.backbone + run.parameters.head:,}" in words
