@@ -3,6 +3,7 @@
 from siamese_mnist.data import DATASETS, LabeledImages, load_dataset
 from siamese_mnist.data.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import METRICS, JudgedPairs, Metric, WeightedPairs, metric
 from siamese_mnist.inference.verifier import Verifier, load
 from siamese_mnist.parts.backbones import BACKBONES, create_backbone
 from siamese_mnist.parts.heads import HEADS
@@ -16,19 +17,24 @@ __all__ = [
     "DATASETS",
     "HEADS",
     "LOSSES",
+    "METRICS",
     "MINERS",
     "RECIPES",
     "VARIANTS",
+    "JudgedPairs",
     "LabeledImages",
+    "Metric",
     "Pairs",
     "RunResult",
     "UsageError",
     "Verifier",
+    "WeightedPairs",
     "create_backbone",
     "create_loss",
     "draw_pairs",
     "load",
     "load_dataset",
+    "metric",
     "pairs_digest",
     "run",
 ]

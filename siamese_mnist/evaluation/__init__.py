@@ -16,6 +16,8 @@ from siamese_mnist.evaluation.answers import (
 )
 from siamese_mnist.evaluation.checks import check_pairs
 from siamese_mnist.evaluation.decision import Decision, fit_decision, fit_threshold
+from siamese_mnist.evaluation.judged import JudgedPairs, WeightedPairs
+from siamese_mnist.evaluation.metrics import FALSE_MATCH_RATES, METRICS, Metric, metric
 from siamese_mnist.evaluation.ranking import (
     Roc,
     average_precision,
@@ -25,12 +27,16 @@ from siamese_mnist.evaluation.ranking import (
     roc_auc,
     true_match_rate,
 )
-from siamese_mnist.evaluation.summary import FALSE_MATCH_RATES, evaluate
+from siamese_mnist.evaluation.summary import evaluate
 
 __all__ = [
     "FALSE_MATCH_RATES",
+    "METRICS",
     "Decision",
+    "JudgedPairs",
+    "Metric",
     "Roc",
+    "WeightedPairs",
     "average_precision",
     "check_pairs",
     "confusion_matrix",
@@ -41,6 +47,7 @@ __all__ = [
     "expected_calibration_error",
     "fit_decision",
     "fit_threshold",
+    "metric",
     "precision_recall_f1",
     "roc",
     "roc_auc",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from siamese_mnist.evaluation import FALSE_MATCH_RATES, Decision, check_pairs
+from siamese_mnist.evaluation.checks import check_pairs
+from siamese_mnist.evaluation.decision import Decision
 from siamese_mnist.evaluation.intervals import (
     PairGraph,
     add_seed_variance,
@@ -18,27 +21,29 @@ from siamese_mnist.evaluation.intervals import (
     student_quantile,
     wilson_at,
 )
+from siamese_mnist.evaluation.judged import JudgedPairs, Weighing
+from siamese_mnist.evaluation.metrics import METRICS, Need, compute
 
-__all__ = ["STATISTICS", "bootstrap_intervals"]
+__all__ = ["bootstrap_intervals", "resampled_metrics"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-STATISTICS = (
-    "accuracy",
-    *(f"{name}/{figure}" for name in ("same", "different") for figure in ("precision", "recall", "f1")),
-    "roc_auc",
-    "average_precision",
-    "equal_error_rate",
-    *(f"true_match_rate/{limit}" for limit in FALSE_MATCH_RATES),
-    "log_loss",
-    "brier_score",
-)
-"""What `bootstrap_intervals` knows: each name is the path of the figure in the answer of `evaluate`."""
-
 CHUNK_WEIGHTS = 500_000  # pair weights held at once; more pairs than this are handled one replicate at a time
 ROUNDING_VARIANCE = 1e-20  # a variance below it is float64 rounding: one changed answer in ten million pairs moves 1e-7
+
+
+Form = Callable[[FloatArray], FloatArray]
+"""From weights (B, P) to the figures (M, B) of M metrics."""
+
+Draw = Callable[[tuple[int, int]], Any]
+"""Draws weights of mean and variance 1 in some shape."""
+
+
+def resampled_metrics(given: Need = "probability") -> tuple[str, ...]:
+    """Names of all metrics that have an interval and can be had from what is given."""
+    return tuple(name for name in METRICS if METRICS[name].interval and METRICS[name].can_have(given))
 
 
 def bootstrap_intervals(
@@ -49,11 +54,12 @@ def bootstrap_intervals(
     decision: Decision | Sequence[Decision],
     *,
     rng: np.random.Generator,
-    statistics: Sequence[str] = STATISTICS,
+    statistics: Sequence[str] | None = None,
     replicates: int = 1000,
     confidence: float = 0.95,
+    swapped_scores: ArrayLike | None = None,
 ) -> dict[str, tuple[float, float]]:
-    """Intervals of the figures of `evaluate`, from a bootstrap over images.
+    """Intervals of metrics, from a bootstrap over images.
 
     In each replicate every image draws an exponential weight (Rubin's Bayesian bootstrap, 1981) and a pair weighs the
     product of its two images' weights; a pair of an image with itself weighs that weight once. Being positive, the
@@ -64,10 +70,13 @@ def bootstrap_intervals(
     too wide. As many replicates with one weight per pair measure that part, and the variance is V_image - 2 V_pair, but
     no less than V_pair.
 
-    As in `accuracy_interval`, the variance sets the effective sample size of a Wilson interval; only log_loss, which
-    has no upper limit, gets a symmetric one. Replicates thus serve one variance, not two tails, and dozens are of use
-    where millions of pairs allow no more. A figure that no weighting can move, such as an accuracy of 1, falls back to
-    the smallest effective sample size among the true and the answered classes.
+    A metric that has no weighted form is computed from repeated rows instead: the weights are then Poisson counts of
+    mean 1, which have the same mean and variance, and a pair is there as often as its two images' counts multiply to.
+
+    As in `accuracy_interval`, the variance sets the effective sample size of a Wilson interval between the metric's
+    limits; a metric that has no upper or no lower limit gets a symmetric one. Replicates thus serve one variance, not
+    two tails, and dozens are of use where millions of pairs allow no more. A figure that no weighting can move, such as
+    an accuracy of 1, falls back to the smallest effective sample size among the true and the answered classes.
 
     Over S seeds the figure is the mean of the seeds' figures. All seeds see the same weights, and the variance between
     the S figures over S is added, as in `accuracy_interval`.
@@ -82,66 +91,185 @@ def bootstrap_intervals(
         right: (P,) int image identifiers.
         decision: threshold and calibration, held fixed; one for each seed if there are seeds.
         rng: source of the weights.
-        statistics: names out of `STATISTICS`.
+        statistics: names in `METRICS`, all that have an interval by default (`resampled_metrics`).
         replicates: >= 2 of each kind; time grows with it, memory does not.
         confidence: in (0, 1).
+        swapped_scores: the shape of `scores`, the two images exchanged; for metrics that need them.
 
     Returns:
-        Lower and upper bound by name, in the order of `statistics`.
+        Lower and upper bound by name, in the order of `statistics`. A metric that has no figure for the pairs, or for
+        fewer than half of the replicates, is left out.
 
     Raises:
         ValueError: if a name is unknown, an argument is out of its range, or the arrays do not fit (see `check_pairs`).
     """
-    unknown = [name for name in statistics if name not in STATISTICS]
+    if statistics is None:
+        statistics = resampled_metrics("probability" if swapped_scores is None else "swapped_scores")
+    unknown = [name for name in statistics if name not in METRICS]
     if unknown:
-        raise ValueError(f"unknown statistic {unknown[0]!r}; known: {', '.join(STATISTICS)}")
+        raise ValueError(f"unknown metric {unknown[0]!r}; known: {', '.join(METRICS)}")
     if replicates < 2:
         raise ValueError(f"replicates must be >= 2, got {replicates}")
     check_confidence(confidence)
     decisions = [decision] if isinstance(decision, Decision) else list(decision)
-    by_seed, truth = _check_seeds(scores, same, len(decisions))
-    graph = pair_graph(left, right, truth.size)
-
-    first = np.argsort(-by_seed[0])  # where there is one seed, its pairs are put in order once and for all
-    graph, truth = PairGraph(graph.left[first], graph.right[first], graph.images), truth[first]
-    orders = [np.argsort(-values[first], kind="stable") for values in by_seed]
-    computes = [
-        _weighted_statistics(values[first][order], truth[order], each, statistics)
-        for values, order, each in zip(by_seed, orders, decisions, strict=True)
-    ]
-
-    def mean_figures(weights: FloatArray) -> FloatArray:
-        """Figures (len(statistics), B) averaged over seeds."""
-        total = computes[0](weights)  # its pairs are in order already
-        for compute, order in zip(computes[1:], orders[1:], strict=True):
-            total += compute(np.take(weights, order, axis=1))
-        return total / len(computes)
-
-    alone = [compute(np.ones((1, truth.size)))[:, 0] for compute in computes]
-    figures = np.stack(alone, axis=1)  # (len(statistics), S)
-    by_image = np.concatenate([mean_figures(each) for each in _image_weights(graph, replicates, rng)], axis=1)
-    by_pair = np.concatenate([mean_figures(each) for each in _pair_weights(graph, replicates, rng)], axis=1)
-
-    own = by_pair.var(axis=1, ddof=1)
-    variance = np.maximum(by_image.var(axis=1, ddof=1) - 2 * own, own)
-    fallback = min(
-        _fewest_effective_of_classes(graph, truth, each.predict(values[first]))
-        for values, each in zip(by_seed, decisions, strict=True)
-    )
+    sample = _sample(scores, same, left, right, decisions, swapped_scores)
+    spreads = _spreads(sample, statistics, replicates, rng)
+    fewest = sample.fewest_effective_pairs()
     intervals = {}
-    for name, seeds, spread in zip(statistics, figures, variance.tolist(), strict=True):
-        figure = float(seeds.mean())
-        spread, degrees = add_seed_variance(spread, min(graph.images, replicates) - 1, seeds)
-        if name == "log_loss":
-            half = student_quantile(confidence, degrees) * math.sqrt(spread)
-            intervals[name] = (max(0.0, figure - half), figure + half)
-        elif spread > ROUNDING_VARIANCE and 0 < figure < 1:
-            effective = figure * (1 - figure) / spread
-            intervals[name] = wilson_at(figure, effective, student_quantile(confidence, degrees))
-        else:
-            rate = min(max(figure, 0.0), 1.0)
-            intervals[name] = wilson_at(rate, fallback, student_quantile(confidence, graph.images - 1))
+    for name in statistics:
+        figures, variance = spreads[name]
+        if not (math.isfinite(variance) and np.isfinite(figures).all()):
+            continue
+        spread, degrees = add_seed_variance(variance, min(sample.graph.images, replicates) - 1, figures)
+        quantile = student_quantile(confidence, degrees)
+        mean, limits = float(figures.mean()), METRICS[name].limits
+        found = _interval(mean, spread, quantile, limits)
+        intervals[name] = found or _between(mean, fewest, student_quantile(confidence, sample.graph.images - 1), limits)
     return intervals
+
+
+def _interval(
+    figure: float, variance: float, quantile: float, limits: tuple[float, float]
+) -> tuple[float, float] | None:
+    """Interval from a variance, or None where the variance says nothing: no weighting moves a figure at its limit."""
+    low, high = limits
+    if math.isinf(high - low):
+        half = quantile * math.sqrt(variance)
+        return max(low, figure - half), min(high, figure + half)
+    if variance <= ROUNDING_VARIANCE * (high - low) ** 2 or not low < figure < high:
+        return None
+    return _between(figure, (figure - low) * (high - figure) / variance, quantile, limits)
+
+
+def _between(figure: float, n: float, quantile: float, limits: tuple[float, float]) -> tuple[float, float]:
+    """Wilson interval of a figure between two limits, for an effective number of pairs."""
+    low, high = limits
+    rate = min(max((figure - low) / (high - low), 0.0), 1.0)
+    bounds = wilson_at(rate, n, quantile)
+    return low + (high - low) * bounds[0], low + (high - low) * bounds[1]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Pairs of one or more seeds.
+
+    Attributes:
+        graph: the pairs as edges; row by row those of the first seed, the highest score first.
+        seeds: the judged pairs of every seed, its own highest score first.
+        orders: (P,) of every seed: which row of the graph its rows are.
+    """
+
+    graph: PairGraph
+    seeds: Sequence[JudgedPairs]
+    orders: Sequence[IntArray]
+
+    def fewest_effective_pairs(self) -> float:
+        """Smallest effective number of pairs of the true and the answered classes, over seeds."""
+        return min(
+            _fewest_effective_of_classes(
+                PairGraph(self.graph.left[order], self.graph.right[order], self.graph.images), each.same, each.predicted
+            )
+            for each, order in zip(self.seeds, self.orders, strict=True)
+        )
+
+
+def _sample(
+    scores: ArrayLike,
+    same: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
+    decisions: Sequence[Decision],
+    swapped_scores: ArrayLike | None,
+) -> _Sample:
+    by_seed, truth = _check_seeds(scores, same, len(decisions))
+    swapped: Sequence[FloatArray | None] = [None] * len(by_seed)
+    if swapped_scores is not None:
+        swapped, _ = _check_seeds(swapped_scores, same, len(decisions))
+    graph = pair_graph(left, right, truth.size)
+    first = np.argsort(-by_seed[0])  # where there is one seed, its pairs are put in order once and for all
+    graph = PairGraph(graph.left[first], graph.right[first], graph.images)
+    seeds, orders = [], []
+    for values, exchanged, decision in zip(by_seed, swapped, decisions, strict=True):
+        order = np.argsort(-values[first], kind="stable")
+        pairs = JudgedPairs(scores=values, same=truth, decision=decision, swapped_scores=exchanged)
+        seeds.append(pairs.rows(first[order]))
+        orders.append(order)
+    return _Sample(graph, seeds, orders)
+
+
+def _spreads(
+    sample: _Sample, names: Sequence[str], replicates: int, rng: np.random.Generator
+) -> dict[str, tuple[FloatArray, float]]:
+    """The figures (S,) of every metric, and the variance over images of their mean over seeds."""
+    weighted = [name for name in names if METRICS[name].weighted]
+    others = [name for name in names if not METRICS[name].weighted]
+    spreads: dict[str, tuple[FloatArray, float]] = {}
+    for chosen, form, draw in (
+        (weighted, _weighted_form, rng.standard_exponential),
+        (others, _repeating_form, lambda size: rng.poisson(1.0, size)),
+    ):
+        if not chosen:
+            continue
+        forms = [form(pairs, chosen) for pairs in sample.seeds]
+        figures = np.stack([each(np.ones((1, sample.graph.left.size)))[:, 0] for each in forms], axis=1)
+        by_image, by_pair = (
+            np.concatenate([_mean_over_seeds(forms, sample.orders, each) for each in weights], axis=1)
+            for weights in (
+                _image_weights(sample.graph, replicates, draw),
+                _pair_weights(sample.graph, replicates, draw),
+            )
+        )
+        own = _variance(by_pair)
+        variance = np.maximum(_variance(by_image) - 2 * own, own)
+        spreads |= zip(chosen, zip(figures, variance.tolist(), strict=True), strict=True)
+    return spreads
+
+
+def _weighted_form(pairs: JudgedPairs, names: Sequence[str]) -> Form:
+    """Figures under weights, from the metrics' weighted forms."""
+    weighing = Weighing(pairs)
+    forms = [METRICS[name].weighted for name in names]
+
+    def values(weights: FloatArray) -> FloatArray:
+        weighted = weighing.weigh(weights)
+        return np.stack([form(weighted) for form in forms if form])
+
+    return values
+
+
+def _repeating_form(pairs: JudgedPairs, names: Sequence[str]) -> Form:
+    """Figures under whole weights, from rows repeated as often; NaN where a class is lost."""
+    rows = np.arange(pairs.same.size)
+
+    def values(counts: IntArray) -> list[float]:
+        repeated = pairs.rows(np.repeat(rows, counts))
+        if not repeated.same.size or repeated.same.all() or not repeated.same.any():
+            return [math.nan] * len(names)
+        found = [compute(name, repeated) for name in names]
+        return [math.nan if value is None else value for value in found]
+
+    return lambda weights: np.array([values(counts) for counts in weights.astype(np.int64)]).T
+
+
+def _mean_over_seeds(forms: Sequence[Form], orders: Sequence[IntArray], weights: FloatArray) -> FloatArray:
+    """Figures (M, B) averaged over seeds."""
+    total = forms[0](weights)  # its pairs are in order already
+    for form, order in zip(forms[1:], orders[1:], strict=True):
+        total += form(np.take(weights, order, axis=1))
+    return total / len(forms)
+
+
+def _variance(figures: FloatArray) -> FloatArray:
+    """Variance (M,) over those of the replicates (M, B) that have a figure; NaN if fewer than half have one."""
+    found = np.isfinite(figures)
+    enough = 2 * found.sum(axis=1) >= max(4, figures.shape[1])
+    if enough.all() and found.all():
+        variance: FloatArray = figures.var(axis=1, ddof=1)
+        return variance
+    kept = [
+        row[there].var(ddof=1) if much else math.nan for row, there, much in zip(figures, found, enough, strict=True)
+    ]
+    return np.array(kept)
 
 
 def _check_seeds(scores: ArrayLike, same: ArrayLike, decisions: int) -> tuple[list[FloatArray], BoolArray]:
@@ -169,86 +297,22 @@ def _chunks(replicates: int, pairs: int) -> Iterator[int]:
         yield min(size, replicates - start)
 
 
-def _image_weights(graph: PairGraph, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def _image_weights(graph: PairGraph, replicates: int, draw: Draw) -> Iterator[FloatArray]:
     """Chunks (B, P) of pair weights, products of image weights of mean and variance 1."""
     partner = np.where(graph.left == graph.right, graph.images, graph.right)  # the column of ones
     for rows in _chunks(replicates, graph.left.size):
         images = np.ones((rows, graph.images + 1))
-        images[:, :-1] = rng.standard_exponential((rows, graph.images))
+        images[:, :-1] = draw((rows, graph.images))
         weights = np.take(images, graph.left, axis=1)
         weights *= np.take(images, partner, axis=1)
         yield weights
 
 
-def _pair_weights(graph: PairGraph, replicates: int, rng: np.random.Generator) -> Iterator[FloatArray]:
+def _pair_weights(graph: PairGraph, replicates: int, draw: Draw) -> Iterator[FloatArray]:
     """Chunks (B, P) of weights per image pair; an image paired with itself keeps 1, as its image weighs it once."""
     unit, units = graph.units()
     alone = graph.left == graph.right
     for rows in _chunks(replicates, graph.left.size):
-        weights = np.take(rng.standard_exponential((rows, units)), unit, axis=1)
+        weights = np.take(np.asarray(draw((rows, units)), dtype=np.float64), unit, axis=1)
         weights[:, alone] = 1
         yield weights
-
-
-def _weighted_statistics(
-    scores: FloatArray, same: BoolArray, decision: Decision, statistics: Sequence[str]
-) -> Callable[[FloatArray], FloatArray]:
-    """Function from pair weights (B, P) to statistics (len(statistics), B); pairs are sorted, highest score first."""
-    last = np.append(np.flatnonzero(np.diff(scores)), scores.size - 1)  # of each group of equal scores
-    ties = last.size < scores.size
-    predicted, probability = decision.predict(scores), decision.probability(scores)
-    smallest = np.finfo(np.float64).eps  # where scikit-learn's log_loss clips
-    likely = np.clip(np.where(same, probability, 1 - probability), smallest, 1 - smallest)
-    columns = np.stack([predicted & same, predicted, same, -np.log(likely), (probability - same) ** 2], axis=1)
-
-    def cumulative(weights: FloatArray) -> FloatArray:
-        total = np.zeros((weights.shape[0], last.size + 1))
-        if ties:
-            total[:, 1:] = np.cumsum(weights, axis=1)[:, last]
-        else:
-            np.cumsum(weights, axis=1, out=total[:, 1:])
-        return total
-
-    def ratio(part: FloatArray, whole: FloatArray) -> FloatArray:
-        return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
-
-    def compute(weights: FloatArray) -> FloatArray:
-        total = weights.sum(axis=1)
-        hit, answered, truly, log_loss, brier = (weights @ columns).T
-        figures = {
-            "accuracy": (total - answered - truly + 2 * hit) / total,
-            "same/precision": ratio(hit, answered),
-            "same/recall": hit / truly,
-            "same/f1": 2 * hit / (answered + truly),
-            "different/precision": ratio(total - answered - truly + hit, total - answered),
-            "different/recall": (total - answered - truly + hit) / (total - truly),
-            "different/f1": 2 * (total - answered - truly + hit) / (2 * total - answered - truly),
-            "log_loss": log_loss / total,
-            "brier_score": brier / total,
-        }
-        if not figures.keys() >= set(statistics):
-            figures |= ranking(cumulative(weights * same), cumulative(weights * ~same))
-        return np.stack([figures[name] for name in statistics])
-
-    def ranking(true_match: FloatArray, false_match: FloatArray) -> dict[str, FloatArray]:
-        row = np.arange(true_match.shape[0])
-        steps = np.diff(true_match, axis=1)
-        precision = true_match[:, 1:] / (true_match[:, 1:] + false_match[:, 1:])
-        average_precision = np.einsum("bt,bt->b", steps, precision) / true_match[:, -1]
-        true_match /= true_match[:, -1:]
-        false_match /= false_match[:, -1:]
-        steps = np.diff(false_match, axis=1)
-        auc = (np.einsum("bt,bt->b", steps, true_match[:, 1:]) + np.einsum("bt,bt->b", steps, true_match[:, :-1])) / 2
-
-        excess = true_match + false_match
-        after = np.argmax(excess >= 1, axis=1)
-        before = after - 1
-        share = (1 - excess[row, before]) / (excess[row, after] - excess[row, before])
-        equal = false_match[row, before] + share * (false_match[row, after] - false_match[row, before])
-        figures = {"roc_auc": auc, "average_precision": average_precision, "equal_error_rate": equal}
-        for limit in FALSE_MATCH_RATES:
-            allowed = np.count_nonzero(false_match <= limit, axis=1) - 1
-            figures[f"true_match_rate/{limit}"] = true_match[row, allowed]
-        return figures
-
-    return compute

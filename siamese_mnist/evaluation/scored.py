@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision, evaluate, fit_decision
-from siamese_mnist.evaluation.bootstrap import STATISTICS, bootstrap_intervals
+from siamese_mnist.evaluation.bootstrap import bootstrap_intervals, resampled_metrics
+from siamese_mnist.evaluation.decision import Decision, fit_decision
 from siamese_mnist.evaluation.intervals import accuracy_interval
+from siamese_mnist.evaluation.metrics import METRICS, Need, compute_all, nested
 from siamese_mnist.evaluation.scorefile import ScoredPairs, read_scorefile
+from siamese_mnist.evaluation.summary import judge
 
-_THRESHOLD_FREE = ("roc_auc", "average_precision", "equal_error_rate", "true_match_rate")
-_PROBABILITY = ("log_loss", "brier_score", "expected_calibration_error")
 _LARGEST_REPLICATES = 1000
 _LEAST_REPLICATES = 10
 _REPLICATED_PAIRS = 100_000_000  # about as many pairs are weighed in all, for each kind of replicate
@@ -42,13 +42,14 @@ def evaluate_scores(
         raise UsageError("give a decision or a threshold, not both")
     if threshold is not None and not math.isfinite(threshold):
         raise UsageError(f"threshold must be finite, got {threshold}")
+    given: Need = (
+        "scores" if decision is None and threshold is None else "threshold" if decision is None else "probability"
+    )
     used = decision or Decision(float(np.median(pairs.score)) if threshold is None else threshold, 1.0)
-    figures = evaluate(pairs.score, pairs.same, used)
-    if decision is None:
-        figures = {name: value for name, value in figures.items() if name not in _PROBABILITY}
-        if threshold is None:
-            figures = {name: value for name, value in figures.items() if name in ("pairs", *_THRESHOLD_FREE)}
-    known = [name for name in STATISTICS if name.partition("/")[0] in figures and name != "accuracy"]
+    judged = judge(pairs.score, pairs.same, used)
+    found = nested(compute_all(judged, given))
+    if given != "scores":
+        found["confusion_matrix"] = judged.confusion.tolist()
     intervals = bootstrap_intervals(
         pairs.score,
         pairs.same,
@@ -56,14 +57,13 @@ def evaluate_scores(
         pairs.right,
         used,
         rng=np.random.default_rng(0),
-        statistics=known,
+        statistics=[name for name in resampled_metrics(given) if METRICS[name].interval != "wilson"],
         replicates=replicates_for(pairs.same.size),
     )
-    if "accuracy" in figures:
-        correct = used.predict(pairs.score) == pairs.same
-        intervals["accuracy"] = accuracy_interval(correct, pairs.left, pairs.right)
+    if given != "scores":
+        intervals["accuracy"] = accuracy_interval(judged.predicted == pairs.same, pairs.left, pairs.right)
     images = int(max(pairs.left.max(), pairs.right.max())) + 1
-    return {"pairs": figures.pop("pairs"), "images": images, **_with_intervals(figures, intervals)}
+    return {"pairs": pairs.same.size, "images": images, **_with_intervals(found, intervals)}
 
 
 def evaluate_file(
@@ -107,11 +107,7 @@ def evaluate_file(
         "threshold": decision.threshold if decision else threshold,
         "calibration": None if calibration is None else str(calibration),
         "threshold_fitted_on_test": fit_on_test,
-        **{
-            name: value
-            for name, value in evaluate_scores(pairs, decision, threshold=threshold).items()
-            if name != "threshold"
-        },
+        **evaluate_scores(pairs, decision, threshold=threshold),
     }
 
 

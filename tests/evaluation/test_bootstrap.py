@@ -137,12 +137,16 @@ def test_weighted_statistics_agree_with_scikit_learn(decimals):
     scores, same = scores.round(decimals)[order], same[order]
     decision = evaluation.Decision(1.0, 2.0)
     weights = rng.exponential(size=(3, scores.size))
-    compute = bootstrap._weighted_statistics(scores, same, decision, bootstrap.STATISTICS)
+    compute = weighted_form(scores, same, decision, bootstrap.resampled_metrics())
     for column, row in zip(compute(weights).T, weights, strict=True):
         expected = weighted_figures(scores, same, decision, row)
-        for name, value in zip(bootstrap.STATISTICS, column, strict=True):
+        for name, value in zip(bootstrap.resampled_metrics(), column, strict=True):
             tolerance = 1e-3 if name == "equal_error_rate" else EXACT
             assert value == pytest.approx(expected[name], abs=tolerance), name
+
+
+def weighted_form(scores, same, decision, names):
+    return bootstrap._weighted_form(evaluation.JudgedPairs(scores=scores, same=same, decision=decision), names)
 
 
 def figure_at(result, path):
@@ -158,10 +162,10 @@ def test_bootstrap_names_are_paths_into_evaluate_and_intervals_hold_its_figures(
     scores, decision = scores.round(decimals), evaluation.Decision(1.0, 2.0)
     found = bootstrap.bootstrap_intervals(scores, same, left, right, decision, rng=rng, replicates=50)
     result = evaluation.evaluate(scores, same, decision)
-    assert tuple(found) == bootstrap.STATISTICS
+    assert tuple(found) == bootstrap.resampled_metrics()
     order = np.argsort(-scores)
-    compute = bootstrap._weighted_statistics(scores[order], same[order], decision, bootstrap.STATISTICS)
-    for name, value in zip(bootstrap.STATISTICS, compute(np.ones((1, 800)))[:, 0], strict=True):
+    compute = weighted_form(scores[order], same[order], decision, bootstrap.resampled_metrics())
+    for name, value in zip(bootstrap.resampled_metrics(), compute(np.ones((1, 800)))[:, 0], strict=True):
         assert value == pytest.approx(figure_at(result, name), abs=EXACT)
         low, high = found[name]
         assert low < value < high
@@ -184,10 +188,12 @@ def test_bootstrap_depends_on_the_generator_alone(monkeypatch):
 
 def test_image_weights_multiply_and_a_self_pair_weighs_its_image_once():
     graph = intervals.pair_graph([0, 0, 1, 2], [1, 0, 0, 2], 4)
-    weights = np.concatenate(list(bootstrap._image_weights(graph, 20_000, np.random.default_rng(25))))
+    weights = np.concatenate(
+        list(bootstrap._image_weights(graph, 20_000, np.random.default_rng(25).standard_exponential))
+    )
     np.testing.assert_allclose(weights[:, 0], weights[:, 2])
     np.testing.assert_allclose(weights.var(axis=0), [3, 1, 3, 1], rtol=0.15)
-    own = np.concatenate(list(bootstrap._pair_weights(graph, 20_000, np.random.default_rng(25))))
+    own = np.concatenate(list(bootstrap._pair_weights(graph, 20_000, np.random.default_rng(25).standard_exponential)))
     np.testing.assert_allclose(own[:, 0], own[:, 2])
     np.testing.assert_allclose(own.var(axis=0), [1, 0, 1, 0], rtol=0.15)
 
@@ -211,9 +217,7 @@ def test_bootstrap_of_perfect_answers_has_width():
 
 def test_weighted_true_match_rate_allows_exactly_the_limit():
     same = np.arange(200) % 2 == 0
-    compute = bootstrap._weighted_statistics(
-        -np.arange(200.0), same, evaluation.Decision(0.0, 1.0), ["true_match_rate/0.01"]
-    )
+    compute = weighted_form(-np.arange(200.0), same, evaluation.Decision(0.0, 1.0), ["true_match_rate/0.01"])
     assert compute(np.ones((1, 200)))[0, 0] == 0.02
 
 
@@ -225,7 +229,7 @@ def bad(**changes):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: bad(statistics=["auc"]), "unknown statistic 'auc'; known: accuracy"),
+        (lambda: bad(statistics=["auc"]), "unknown metric 'auc'; known: accuracy"),
         (lambda: bootstrap.bootstrap_intervals([[0, 1]] * 2, [0, 1], [0, 1], [2, 3], [], rng=None), "need S decisions"),
         (lambda: bad(replicates=1), "replicates must be >= 2, got 1"),
         (lambda: bad(confidence=1.0), "confidence must be between 0 and 1, got 1.0"),
