@@ -112,7 +112,7 @@ def _remove(path: Path) -> None:
 
 
 def _image_cases() -> tuple[Callable[[random.Random, Path], Case], Callable[[Path], Any]]:
-    images = load_dataset("mnist-tenth").test.images.numpy()[:20]
+    images = load_dataset("mnist-tenth").test.images[:20, 0].numpy()
     good = {name: [_encoded(255 - image, name) for image in images] for name in FORMATS}
 
     def make(rng: random.Random, place: Path) -> Case:

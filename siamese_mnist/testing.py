@@ -176,7 +176,7 @@ def _seeded(make: Any) -> Any:
 
 def _images() -> tuple[Tensor, Tensor]:
     """A balanced batch of training images, class by class in the first and in the second half: (N, 1, 28, 28), (N,)."""
-    images, labels = load_dataset("mnist-tenth").train
+    images, labels, _ = load_dataset("mnist-tenth").train
     rows = torch.stack([(labels == label).nonzero().squeeze(1)[:_PER_CLASS] for label in range(_CLASSES)])
     # The second half's classes are moved on for every other image, so that half of the pairs are genuine.
     left, right = rows[:, : _PER_CLASS // 2], rows[:, _PER_CLASS // 2 :].clone()

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from siamese_mnist_cli.main import main
 
 import siamese_mnist as sm
-from siamese_mnist.data import Dataset, LabeledImages, load_dataset
+from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.parts.designs import build_model
 from siamese_mnist.runs.store import list_runs
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -31,7 +31,7 @@ sm.RECIPES.add(
 def load_small(root=None, download=False):  # noqa: ARG001
     """First 600 training and 300 test images of MNIST."""
     train, test, classes = load_dataset("mnist-tenth")
-    return Dataset(LabeledImages(*(x[:600] for x in train)), LabeledImages(*(x[:300] for x in test)), classes)
+    return Dataset(train.select(slice(600)), test.select(slice(300)), classes)
 
 
 @pytest.fixture(scope="session")

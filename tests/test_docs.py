@@ -31,7 +31,7 @@ from PIL import Image
 from siamese_mnist_cli.main import app
 
 import siamese_mnist as sm
-from siamese_mnist.data import Dataset, LabeledImages, load_dataset
+from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.runs.experiment import run_name
 from siamese_mnist.runs.store import list_runs
 from siamese_mnist.settings.settings import Settings
@@ -246,7 +246,7 @@ TINY = "mnist-tiny"
 def load_tiny(root=None, download=False):  # noqa: ARG001
     """First 200 training and 100 test images of MNIST."""
     train, test, classes = load_dataset("mnist-tenth")
-    return Dataset(LabeledImages(*(x[:200] for x in train)), LabeledImages(*(x[:100] for x in test)), classes)
+    return Dataset(train.select(slice(200)), test.select(slice(100)), classes)
 
 
 def _cut(settings: Settings) -> Settings:
@@ -281,7 +281,7 @@ def place(tmp_path, monkeypatch, small):
     """A folder with images dark on light, and trainings cut down; gives the names of the runs that were asked for."""
     (tmp_path / "folder").mkdir()
     for number, name in enumerate(["left", "right", "a", "b", "other", "folder/a", "folder/b"]):
-        Image.fromarray(255 - small.test.images[number].numpy()).save(tmp_path / f"{name}.png")
+        Image.fromarray(255 - small.test.images[number, 0].numpy()).save(tmp_path / f"{name}.png")
     (tmp_path / "pairs.csv").write_text("left,right\nleft.png,right.png\n")
     (tmp_path / "scores.csv").write_text("left,right,same,score\na,b,1,0.9\na,c,0,0.4\nb,c,0,0.2\nc,d,1,0.7\n")
     monkeypatch.chdir(tmp_path)

@@ -248,7 +248,7 @@ def _association(evidence: Evidence) -> Finding:
 
 def _overlap(evidence: Evidence) -> Finding:
     """Whether the ink of two images of one digit overlaps more than that of two digits; over images by bootstrap."""
-    images, labels = evidence.dataset.test
+    images, labels, _ = evidence.dataset.test
     ink = (images > 127).flatten(1).float()
     shared = ink @ ink.T
     area = ink.sum(1)

@@ -24,7 +24,7 @@ def load_dataset(name: str, root: str | Path | None = None, download: bool = Fal
         download: fetch missing files of the MNIST family with torchvision.
 
     Returns:
-        Training and test set: images (N, H, W) uint8, labels (N,) int64.
+        Training and test set: see `LabeledImages`.
 
     Raises:
         UnknownPartError: if no data set has that name.

@@ -63,12 +63,12 @@ class Augmentation:
         """Distorts a batch.
 
         Args:
-            images: (N, 1, H, W) float.
+            images: (N, C, H, W) float; all channels of an image are distorted alike.
             generator: source of randomness, on the CPU.
             strength: factor on all strengths, in [0, 1].
 
         Returns:
-            (N, 1, H, W) float.
+            (N, C, H, W) float.
         """
         if not self or strength == 0:
             return images

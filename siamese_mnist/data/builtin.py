@@ -30,7 +30,7 @@ def load_mnist_tenth(root: Path | None = None, download: bool = False) -> Datase
     with np.load(io.BytesIO(content)) as arrays:
         train, test = (
             LabeledImages(
-                torch.from_numpy(arrays[f"{split}_images"]),
+                torch.from_numpy(arrays[f"{split}_images"]).unsqueeze(1),
                 torch.from_numpy(arrays[f"{split}_labels"].astype(np.int64)),
             )
             for split in ("train", "test")

@@ -70,8 +70,8 @@ class IdxSource:
         return read_idx(path)
 
     def _pack(self, images: Tensor, labels: Tensor) -> LabeledImages:
-        if self.transposed and images.ndim == 3:
-            images = images.transpose(1, 2).contiguous()
+        if images.ndim == 3:
+            images = (images.transpose(1, 2).contiguous() if self.transposed else images).unsqueeze(1)
         # QMNIST stores eight numbers an image; the first is the digit.
         return LabeledImages(images, (labels[:, 0] if labels.ndim == 2 else labels).long())
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
@@ -13,14 +14,25 @@ class DataError(UsageError):
 
 
 class LabeledImages(NamedTuple):
-    """Grey images with class labels."""
+    """Images in grey or colour with class labels and, where known, groups that make images alike."""
 
-    images: Tensor  # (N, H, W) uint8, light strokes on dark ground
+    images: Tensor  # (N, C, H, W) uint8, C 1 or 3; grey ones are light strokes on dark ground
     labels: Tensor  # (N,) int64, 0 .. classes - 1
+    groups: Tensor | None = None  # (N,) int64, >= 0: who wrote it, or whatever else makes images alike
+
+    def select(self, rows: Tensor | slice) -> "LabeledImages":
+        """The images of some rows: int64 (M,), bool (N,) or a slice."""
+        groups = None if self.groups is None else self.groups[rows]
+        return LabeledImages(self.images[rows], self.labels[rows], groups)
+
+    def to(self, device: str | torch.device) -> "LabeledImages":
+        """The same on a device."""
+        groups = None if self.groups is None else self.groups.to(device)
+        return LabeledImages(self.images.to(device), self.labels.to(device), groups)
 
 
 class Dataset(NamedTuple):
-    """A training and a test set of the same classes and image size."""
+    """A training and a test set of the same classes, image size and channels."""
 
     train: LabeledImages
     test: LabeledImages
@@ -29,29 +41,53 @@ class Dataset(NamedTuple):
     @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of every image, in pixels."""
-        height, width = self.train.images.shape[1:]
+        height, width = self.train.images.shape[-2:]
         return height, width
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for red, green and blue."""
+        return self.train.images.shape[1]
 
 
 DATASETS: Registry[Any] = Registry("data set", "siamese_mnist.datasets")
-"""Loaders by name: `loader(root: Path, download: bool) -> Dataset`."""
+"""Loaders by name: `loader(root: Path, download: bool, **options) -> Dataset`, options being keyword-only."""
 
 
 def checked(dataset: Dataset, source: str) -> Dataset:
-    """Returns `dataset` if its arrays have the shapes and types that `LabeledImages` promises.
+    """The data set, if its arrays have the shapes and types that `LabeledImages` promises.
+
+    Grey images without an axis for channels, (N, H, W), get one.
 
     Raises:
         DataError: naming `source` and what is wrong.
     """
-    for split, (images, labels) in (("training", dataset.train), ("test", dataset.test)):
-        if images.ndim != 3 or str(images.dtype) != "torch.uint8":
-            raise DataError(
-                f"{source}: {split} images must be uint8 (N, H, W), got {images.dtype} {tuple(images.shape)}"
-            )
-        if len(images) == 0 or len(images) != len(labels):
-            raise DataError(f"{source}: {len(images)} {split} images but {len(labels)} labels; both must be equal, > 0")
-        if labels.min() < 0 or labels.max() >= len(dataset.classes):
-            raise DataError(f"{source}: {split} labels must lie in 0..{len(dataset.classes) - 1}")
-    if dataset.train.images.shape[1:] != dataset.test.images.shape[1:]:
+    train, test = (
+        _checked_part(part, len(dataset.classes), source, kind)
+        for kind, part in (("training", dataset.train), ("test", dataset.test))
+    )
+    if train.images.shape[2:] != test.images.shape[2:]:
         raise DataError(f"{source}: training and test images differ in size; make them the same")
-    return dataset
+    if train.images.shape[1] != test.images.shape[1]:
+        raise DataError(f"{source}: of training and test images one is grey, the other in colour; make them the same")
+    return Dataset(train, test, dataset.classes)
+
+
+def _checked_part(part: LabeledImages, classes: int, source: str, kind: str) -> LabeledImages:
+    images, labels, groups = LabeledImages(*part)
+    size = len(images)
+    if images.dtype != torch.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):
+        raise DataError(
+            f"{source}: {kind} images must be uint8 (N, C, H, W) with C 1 or 3, got "
+            f"{str(images.dtype).removeprefix('torch.')} {tuple(images.shape)}"
+        )
+    if size == 0 or size != len(labels):
+        raise DataError(f"{source}: {size} {kind} images but {len(labels)} labels; both must be equal, > 0")
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(f"{source}: {kind} labels must lie in 0..{classes - 1}")
+    if groups is not None and (groups.dtype != torch.int64 or groups.shape != labels.shape or groups.min() < 0):
+        raise DataError(
+            f"{source}: {kind} groups must be int64 ({size},), >= 0, got "
+            f"{str(groups.dtype).removeprefix('torch.')} {tuple(groups.shape)}"
+        )
+    return LabeledImages(images.unsqueeze(1) if images.ndim == 3 else images, labels, groups)

@@ -81,7 +81,7 @@ class Answers:
         if rows.size == 0:
             return None
         assert self.digits is not None
-        image: Image = self.digits.test.images[int(self.rng.choice(rows))].numpy()
+        image: Image = self.digits.test.images[int(self.rng.choice(rows)), 0].numpy()
         return image
 
 
@@ -108,6 +108,8 @@ def open_answers(place: Path, data_dir: str | Path | None, rng: np.random.Genera
         UsageError: if it is damaged, or `data_dir` does not hold its data set.
     """
     verifier = load(place)
+    if verifier.channels != 1:
+        raise UsageError(f"{place} takes images in colour, and the page draws in grey; name a run on grey images")
     about = describe(place)
     digits = load_digits(about.pop("config"), None if data_dir is None else str(data_dir))
     return Answers(verifier, digits, about, rng)

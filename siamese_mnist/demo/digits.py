@@ -42,7 +42,7 @@ def load_digits(config: Mapping[str, Any], data_dir: str | None = None) -> Digit
         if data_dir is not None:
             raise
         wanted, found = _BUILTIN, load_dataset(_BUILTIN)
-    if found.image_size != size or list(found.classes) != list(config["classes"]):
+    if (found.channels, found.image_size) != (1, size) or list(found.classes) != list(config["classes"]):
         return None
     return Digits(wanted, found.train, found.test, found.classes)
 
@@ -59,4 +59,4 @@ def balanced(data: LabeledImages, count: int) -> LabeledImages:
     present = data.labels.unique()
     each = max(1, count // len(present))
     rows: Tensor = torch.cat([order[data.labels[order] == label][:each] for label in present])
-    return LabeledImages(data.images[rows], data.labels[rows])
+    return data.select(rows)

@@ -32,7 +32,7 @@ class Neighbours:
 
     Args:
         verifier: what embeds or scores.
-        train: training images, (N, H, W) of the verifier's size.
+        train: training images in grey, of the verifier's size.
 
     Attributes:
         images: the selection, (M, H, W) uint8.
@@ -44,7 +44,7 @@ class Neighbours:
         siamese = isinstance(verifier.model, Siamese)
         chosen = balanced(train, _EMBEDDED if siamese else _SCORED)
         self.verifier = verifier
-        self.images, self.labels = chosen.images.numpy(), chosen.labels.numpy()
+        self.images, self.labels = chosen.images[:, 0].numpy(), chosen.labels.numpy()
         self.directions = directions(verifier, self.images) if siamese else None
 
     def nearest(self, image: NDArray[np.uint8], count: int = SHOWN) -> list[Neighbour]:

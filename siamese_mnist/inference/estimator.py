@@ -122,7 +122,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             curve=False,
         )
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-        images, rows = np.unique(self._images(table), axis=0, return_inverse=True)
+        images, rows = np.unique(self._images(table)[:, None], axis=0, return_inverse=True)
         left, right = torch.from_numpy(rows.reshape(2, len(table)))
         pairs = Pairs(left, right, torch.from_numpy(truth.astype(bool)))
         data = LabeledImages(torch.from_numpy(images), torch.zeros(len(images), dtype=torch.int64))

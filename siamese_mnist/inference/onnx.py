@@ -1,11 +1,11 @@
 """A verifier's network as ONNX files, for programs without PyTorch.
 
-All take any number of images, uint8 (N, H, W), light on dark, the pixels as they are.
+All take any number of images, the pixels as they are: uint8 (N, H, W), light on dark, or (N, 3, H, W) in colour.
 
 - `pair_scorer.onnx`: `left`, `right` (P, H, W) to `score` (P,) and `probability` of "same" (P,).
 - `embedder.onnx`, Siamese designs only: `images` (N, H, W) to `embeddings` (N, E).
 - `embedding_scorer.onnx`, Siamese designs only: `left`, `right` (P, E) to `score` (P,) and `probability` (P,).
-- `export.json`: threshold, slope and the size of the images.
+- `export.json`: threshold, slope, and size and channels of the images.
 """
 
 import contextlib
@@ -128,7 +128,8 @@ def _stacked_scores(model: Stacked, left: Tensor, right: Tensor) -> Tensor:
 
 def _write(verifier: Verifier, folder: Path) -> None:
     model, (height, width) = verifier.model, verifier.image_size
-    images = torch.zeros(2, height, width, dtype=torch.uint8)
+    shape = (height, width) if verifier.channels == 1 else (verifier.channels, height, width)
+    images = torch.zeros(2, *shape, dtype=torch.uint8)
     outputs = ["score", "probability"]
     # The two example inputs must not be one tensor, or the exporter takes them for one input.
     pair = (images, images.clone())
@@ -140,7 +141,12 @@ def _write(verifier: Verifier, folder: Path) -> None:
         _export(embedder, (images,), ["images"], ["embeddings"], folder / "embedder.onnx")
         scorer = EmbeddingScorer(model, verifier.decision)
         _export(scorer, (embedded, embedded.clone()), ["left", "right"], outputs, folder / "embedding_scorer.onnx")
-    about = {"image_size": [height, width], "threshold": verifier.decision.threshold, "slope": verifier.decision.slope}
+    about = {
+        "image_size": [height, width],
+        "channels": verifier.channels,
+        "threshold": verifier.decision.threshold,
+        "slope": verifier.decision.slope,
+    }
     (folder / "export.json").write_text(json.dumps(about, indent=2) + "\n")
 
 

@@ -78,11 +78,12 @@ def _verifier(
     try:
         values = dict(config)
         height, width = values.pop("image_size")
+        channels = int(values.pop("channels", 1))  # earlier runs have grey images only
         classes = len(values.pop("classes"))
         settings = Settings.from_dict(values)
         chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
         parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
-        parts |= {"image_size": (height, width), "classes": classes}
+        parts |= {"image_size": (height, width), "classes": classes, "channels": channels}
         _check_shapes(parts, weights)
         model = build_model(**parts)
     except UnknownPartError as error:
@@ -94,7 +95,7 @@ def _verifier(
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
-    return Verifier(model, chosen, image_size=(height, width))
+    return Verifier(model, chosen, image_size=(height, width), channels=channels)
 
 
 def _check_shapes(parts: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
@@ -111,18 +112,20 @@ def _check_shapes(parts: Mapping[str, Any], weights: Mapping[str, Tensor]) -> No
 class Verifier:
     """Decides whether two images show the same class.
 
-    Images are uint8, light strokes on dark ground, (N, H, W) of the size the run was trained on.
+    Images are uint8 (N, C, H, W) of the size and channels the run was trained on; grey ones may come as (N, H, W).
 
     Args:
         model: a trained model.
         decision: its threshold and calibration.
         image_size: height and width of the images it takes.
+        channels: of the images it takes: 1 for grey, 3 for colour.
     """
 
-    def __init__(self, model: Model, decision: Decision, *, image_size: tuple[int, int]) -> None:
+    def __init__(self, model: Model, decision: Decision, *, image_size: tuple[int, int], channels: int = 1) -> None:
         self.model = model.eval()
         self.decision = decision
         self.image_size = image_size
+        self.channels = channels
 
     def score(self, left: Images, right: Images) -> NDArray[np.float32]:
         """Scores of pairs.
@@ -216,13 +219,16 @@ class Verifier:
             array = images if isinstance(images, Tensor) else np.asarray(images)
         except ValueError as error:
             raise UsageError(f"{name} must be images of one size: {error}") from error
-        wanted = f"uint8 (N, {self.image_size[0]}, {self.image_size[1]})"
-        if array.dtype not in (torch.uint8, np.uint8) or array.ndim != 3 or tuple(array.shape[1:]) != self.image_size:
+        full = (self.channels, *self.image_size)
+        shapes = (self.image_size, full) if self.channels == 1 else (full,)
+        if array.dtype not in (torch.uint8, np.uint8) or tuple(array.shape[1:]) not in shapes:
+            wanted = f"uint8 (N, {', '.join(map(str, shapes[0]))})"
             raise UsageError(f"{name} must be {wanted}, got {array.dtype} {tuple(array.shape)}".replace("torch.", ""))
         if len(array) == 0:
             raise UsageError(f"{name} holds no image; give at least one")
         # A copy where NumPy forbids writing or steps backwards, which PyTorch cannot share.
-        return array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        tensor = array if isinstance(array, Tensor) else torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        return tensor.reshape(-1, *full)
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:

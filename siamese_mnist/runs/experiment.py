@@ -111,7 +111,7 @@ def _run(
         model, class_head = untrained(settings, dataset)
         protocol = dataclasses.replace(protocol, supervision=_supervision(model, settings))
         model, class_head = model.to(device), class_head.to(device)
-        training, test = (LabeledImages(images.to(device), labels.to(device)) for images, labels in dataset[:2])
+        training, test = (part.to(device) for part in dataset[:2])
 
         clock = time.perf_counter()
         first = pretrain(model, class_head, training, protocol, generator=generator, progress=progress)
@@ -172,7 +172,12 @@ def _run(
         Path(runs_dir),
         run_name(settings),
         result=result,
-        config={**settings.as_dict(), "image_size": list(dataset.image_size), "classes": list(dataset.classes)},
+        config={
+            **settings.as_dict(),
+            "image_size": list(dataset.image_size),
+            "channels": dataset.channels,
+            "classes": list(dataset.classes),
+        },
         history=_history(first, second),
         scores={
             "left": test_set.left.numpy(),
@@ -189,7 +194,9 @@ def untrained(settings: Settings, dataset: Dataset) -> tuple[Model, nn.Module]:
     """A run's model and class head before phase 1; their initial values come from PyTorch's global stream."""
     classes = len(dataset.classes)
     parts = dataclasses.asdict(settings.parts)
-    model = build_model(design=settings.design, **parts, image_size=dataset.image_size, classes=classes)
+    model = build_model(
+        design=settings.design, **parts, image_size=dataset.image_size, channels=dataset.channels, classes=classes
+    )
     return model, pretraining_head(model.feature_dim, classes)
 
 
@@ -283,7 +290,7 @@ def _by_classes(scores: np.ndarray, dataset: Dataset, pairs: Pairs, decision: De
 def _distorted(data: LabeledImages, protocol: TrainingProtocol, generator: torch.Generator) -> LabeledImages:
     """Training images as the training saw them: on plain ones, a model trained on distorted ones looks too sure."""
     images = protocol.augmentation(to_unit(data.images), generator)
-    return LabeledImages(images.squeeze(1).mul(255).round().byte(), data.labels)
+    return data._replace(images=images.mul(255).round().byte())
 
 
 def _collapse(model: Model, data: LabeledImages) -> str | None:

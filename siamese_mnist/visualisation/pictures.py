@@ -37,7 +37,7 @@ class Finished:
     right: NDArray[np.int64]
     same: NDArray[np.bool_]  # (P,)
     scores: NDArray[np.float64]  # (P,) higher = more alike
-    images: NDArray[np.uint8]  # (N, H, W)
+    images: NDArray[np.uint8]  # (N, C, H, W)
     labels: NDArray[np.int64]  # (N,)
     classes: tuple[str, ...]
     history: Mapping[str, NDArray[np.float64]]  # columns of phase 2, (U,)
@@ -62,7 +62,7 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
     """
     columns = read_scores(run.run_dir)
     dataset = load_dataset(_field(run, "dataset"), data_dir)
-    images, labels = dataset.test
+    images, labels, _ = dataset.test
     try:
         scores, same = check_pairs(columns["score"], columns["same"])
         left, right = columns["left"].astype(np.int64), columns["right"].astype(np.int64)

@@ -96,7 +96,7 @@ def test_noise_is_the_spread_around_a_line():
 
 
 def test_overlap_is_the_mean_over_images(found, evidence):
-    images, labels = (each.numpy() for each in evidence.dataset.test)
+    images, labels = (each.numpy() for each in evidence.dataset.test[:2])
     ink = (images > 127).reshape(len(images), -1)
     gaps = []
     for row in range(len(ink)):

@@ -14,9 +14,9 @@ from siamese_mnist import load
 def images(small, tmp_path_factory):
     place = tmp_path_factory.mktemp("images")
     for number in range(4):
-        page = Image.fromarray(255 - small.test.images[number].numpy()).resize((90, 90)).convert("RGB")
+        page = Image.fromarray(255 - small.test.images[number, 0].numpy()).resize((90, 90)).convert("RGB")
         page.save(place / f"{number}.png")
-    Image.fromarray(small.test.images[0].numpy()).save(place / "plain.bmp")
+    Image.fromarray(small.test.images[0, 0].numpy()).save(place / "plain.bmp")
     return place
 
 

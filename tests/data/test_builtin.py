@@ -24,14 +24,15 @@ def test_checksum():
     ],
 )
 def test_content(tenth, split, first, counts):
-    images, labels = getattr(tenth, split)
-    assert images.shape == (sum(counts), 28, 28)
+    images, labels, groups = getattr(tenth, split)
+    assert groups is None
+    assert images.shape == (sum(counts), 1, 28, 28)
     assert images.dtype == torch.uint8
     assert labels.shape == (sum(counts),)
     assert labels.dtype == torch.int64
     assert labels[:5].tolist() == first
     assert labels.bincount().tolist() == counts
-    assert images[:, 0].max() == 0, "strokes are light on a dark ground"
+    assert images[:, :, 0].max() == 0, "strokes are light on a dark ground"
     assert images.max() == 255
 
 

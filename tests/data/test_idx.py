@@ -33,7 +33,7 @@ def pack(array, code=0x08, form="B"):
 @pytest.fixture(scope="module")
 def contents(tenth):
     """Real images and labels, 30 to train and 20 to test, as four IDX files."""
-    arrays = (tenth.train.images[:30], tenth.train.labels[:30], tenth.test.images[:20], tenth.test.labels[:20])
+    arrays = (tenth.train.images[:30, 0], tenth.train.labels[:30], tenth.test.images[:20, 0], tenth.test.labels[:20])
     return [pack(array) for array in arrays]
 
 
@@ -70,7 +70,7 @@ def test_reads_what_torchvision_keeps(tmp_path, contents, name, folder):
     loaded = load_dataset(name, tmp_path)
     for split, train in ((loaded.train, True), (loaded.test, False)):
         theirs = getattr(datasets, folder)(tmp_path, train=train)
-        assert torch.equal(split.images, theirs.data)
+        assert torch.equal(split.images[:, 0], theirs.data)
         assert torch.equal(split.labels, theirs.targets)
     assert len(loaded.classes) == len(set(loaded.classes)) == 10
 
@@ -95,9 +95,9 @@ def test_qmnist_labels_are_the_first_column(tmp_path, tenth, contents):
 
 def test_emnist_is_turned_upright(tmp_path, tenth):
     arrays = (
-        tenth.train.images[:30].transpose(1, 2),
+        tenth.train.images[:30, 0].transpose(1, 2),
         tenth.train.labels[:30],
-        tenth.test.images[:20].transpose(1, 2),
+        tenth.test.images[:20, 0].transpose(1, 2),
         tenth.test.labels[:20],
     )
     write(tmp_path / "EMNIST" / "raw", EMNIST_STEMS, [pack(array) for array in arrays])
@@ -105,14 +105,14 @@ def test_emnist_is_turned_upright(tmp_path, tenth):
     check_against(loaded, tenth)
     assert loaded.train.images.is_contiguous()
     theirs = datasets.EMNIST(tmp_path, split="digits", train=True)
-    assert torch.equal(loaded.train.images.transpose(1, 2), theirs.data)
+    assert torch.equal(loaded.train.images[:, 0].transpose(1, 2), theirs.data)
 
 
 @pytest.mark.skipif(not DEBIAN.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed")
 def test_debian_package():
     loaded = load_dataset("fashion-mnist", DEBIAN)
-    assert loaded.train.images.shape == (60_000, 28, 28)
-    assert loaded.test.images.shape == (10_000, 28, 28)
+    assert loaded.train.images.shape == (60_000, 1, 28, 28)
+    assert loaded.test.images.shape == (10_000, 1, 28, 28)
     assert loaded.train.labels.bincount().tolist() == [6000] * 10
     assert [loaded.classes[label] for label in loaded.train.labels[:3]] == ["ankle boot", "T-shirt", "T-shirt"]
     assert [loaded.classes[label] for label in loaded.test.labels[:3]] == ["ankle boot", "pullover", "trouser"]
@@ -188,7 +188,11 @@ def test_folder_that_is_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("place", "array", "message"),
     [
-        (0, np.zeros((30, 784)), r"mnist: training images must be uint8 \(N, H, W\), got torch.uint8 \(30, 784\)"),
+        (
+            0,
+            np.zeros((30, 784)),
+            r"mnist: training images must be uint8 \(N, C, H, W\) with C 1 or 3, got uint8 \(30, 784\)",
+        ),
         (1, np.zeros(29), "mnist: 30 training images but 29 labels"),
         (3, np.full(20, 10), r"mnist: test labels must lie in 0\.\.9"),
         (2, np.zeros((20, 14, 28)), "mnist: training and test images differ in size"),

@@ -31,7 +31,7 @@ def answers(finished):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_same_figures_as_the_verifier(answers, finished, small, variant):
-    verifier, images = load(finished[variant].run_dir), small.test.images.numpy()
+    verifier, images = load(finished[variant].run_dir), small.test.images[:, 0].numpy()
     left, right = images[:40], images[40:80]
     said = [answers[variant].compare(*pair) for pair in zip(left, right, strict=True)]
     score, swapped = verifier.score(left, right), verifier.score(right, left)
@@ -48,7 +48,7 @@ def test_same_figures_as_the_verifier(answers, finished, small, variant):
 
 def test_nearest_by_embedding(answers, small):
     """Cosine neighbours of scikit-learn among the same training images."""
-    found, images = answers["siamese"], small.test.images.numpy()[:20]
+    found, images = answers["siamese"], small.test.images[:, 0].numpy()[:20]
     pool, verifier = found.neighbours.images, found.verifier
     oracle = NearestNeighbors(n_neighbors=8, metric="cosine").fit(verifier.embed(pool))
     distances, _ = oracle.kneighbors(verifier.embed(images))
@@ -61,7 +61,7 @@ def test_nearest_by_embedding(answers, small):
 
 
 def test_nearest_by_score(answers, small):
-    found, image = answers["baseline"], small.test.images.numpy()[0]
+    found, image = answers["baseline"], small.test.images[:, 0].numpy()[0]
     pool = found.neighbours.images
     scores = found.verifier.score(np.broadcast_to(image, pool.shape), pool)
     nearest = found.verifier.score(
@@ -76,7 +76,8 @@ def test_nearest_by_score(answers, small):
 def test_a_training_image_is_nearest_to_itself_and_has_its_label(answers, small, variant):
     found = answers[variant]
     known = {
-        image.tobytes(): int(label) for image, label in zip(small.train.images.numpy(), small.train.labels, strict=True)
+        image.tobytes(): int(label)
+        for image, label in zip(small.train.images[:, 0].numpy(), small.train.labels, strict=True)
     }
     nearest = found.nearest(found.neighbours.images[5])
     assert all(known[each.image.tobytes()] == each.label for each in nearest)
@@ -86,7 +87,8 @@ def test_a_training_image_is_nearest_to_itself_and_has_its_label(answers, small,
 
 def test_samples_are_test_images_of_their_class(answers, small):
     known = {
-        image.tobytes(): int(label) for image, label in zip(small.test.images.numpy(), small.test.labels, strict=True)
+        image.tobytes(): int(label)
+        for image, label in zip(small.test.images[:, 0].numpy(), small.test.labels, strict=True)
     }
     for label in range(10):
         drawn = {answers["siamese"].sample(label).tobytes() for _ in range(10)}
@@ -97,7 +99,7 @@ def test_samples_are_test_images_of_their_class(answers, small):
 
 def test_a_balanced_selection():
     labels = torch.tensor([0] * 50 + [1] * 30 + [4] * 3)
-    chosen = balanced(LabeledImages(torch.arange(83, dtype=torch.uint8).view(-1, 1, 1), labels), 30)
+    chosen = balanced(LabeledImages(torch.arange(83, dtype=torch.uint8).view(-1, 1, 1, 1), labels), 30)
     assert torch.bincount(chosen.labels).tolist() == [10, 10, 0, 0, 3]
     assert torch.equal(labels[chosen.images.flatten().long()], chosen.labels)
     assert len(chosen.images.unique()) == 23
@@ -138,7 +140,7 @@ def test_the_newest_run_of_any_variant(runs_dir, finished, tmp_path):
 def test_drawings(small):
     drawing = np.zeros((SIDE, SIDE), np.uint8)
     assert seen(drawing, (28, 28)) is None
-    drawing[40:240, 60:200] = np.kron(small.test.images[0].numpy()[4:24, 7:21], np.ones((10, 10), np.uint8))
+    drawing[40:240, 60:200] = np.kron(small.test.images[0, 0].numpy()[4:24, 7:21], np.ones((10, 10), np.uint8))
     np.testing.assert_array_equal(seen(drawing, (28, 28)), normalise(drawing))
 
 

@@ -191,7 +191,7 @@ def test_strokes(page):
 
 def test_replayed_pairs(page, fast, tenth):
     """Test digits as drawings; the page has to say what the verifier says of the very same drawings."""
-    images, labels = tenth.test.images.numpy(), tenth.test.labels
+    images, labels = tenth.test.images[:, 0].numpy(), tenth.test.labels
     pairs = draw_pairs(labels, PAIRS, generator=torch.Generator().manual_seed(0))
     rows = torch.stack([pairs.left, pairs.right], 1).tolist()
     given = [[base64.b64encode(images[row].tobytes()).decode() for row in pair] for pair in rows]
@@ -210,7 +210,7 @@ def test_replayed_pairs(page, fast, tenth):
 
 def test_nearest_digits_are_of_the_last_drawing(page, tenth):
     """An answer that comes late does not stand for a newer drawing."""
-    images, labels = tenth.test.images.numpy(), tenth.test.labels
+    images, labels = tenth.test.images[:, 0].numpy(), tenth.test.labels
     one, nought = (base64.b64encode(images[labels == label][0].tobytes()).decode() for label in (1, 0))
     assert page.browser.execute_async_script(OVERTAKE, one, nought) is None
     assert page.nearest("left") == ["0"] * 8
@@ -301,7 +301,7 @@ def agree(found, drawings):
 
 
 def test_normalisation_of_digits(normalised, tenth):
-    images = tenth.test.images.numpy()
+    images = tenth.test.images[:, 0].numpy()
     rng = np.random.default_rng(0)
     drawings = [enlarged(image, SIDE, 0, 0) for image in images[:30]]
     for image in images[30:80]:
@@ -313,7 +313,7 @@ def test_normalisation_of_digits(normalised, tenth):
 
 
 def test_normalisation_of_odd_drawings(normalised, tenth):
-    digit = enlarged(tenth.test.images[0].numpy(), 200, 40, 40)
+    digit = enlarged(tenth.test.images[0, 0].numpy(), 200, 40, 40)
     speck, far, faint, dot, lines, full, over = (np.zeros((SIDE, SIDE), np.uint8) for _ in range(7))
     speck[:], far[:], faint[:] = digit, digit, digit
     speck[5:9, 5:9] = 255

@@ -36,7 +36,7 @@ def test_the_page_is_made_once(hooks, fast_run, tmp_path, monkeypatch):
     written = []
 
     def write(verifier, digits, about, folder, runtime):
-        assert verifier.image_size == digits.train.images.shape[1:]
+        assert verifier.image_size == digits.train.images.shape[2:]
         assert about["variant"] == "siamese"
         assert runtime == tmp_path
         folder.mkdir(parents=True)

@@ -69,7 +69,7 @@ def decoded(image):
 
 
 def test_answers_are_the_verifiers(client, fast, tenth):
-    for left, right in (tenth.test.images[:2].numpy(), tenth.test.images[[2, 5]].numpy()):
+    for left, right in (tenth.test.images[:2, 0].numpy(), tenth.test.images[[2, 5], 0].numpy()):
         drawings = [drawn(left), drawn(right)]
         status, found = client.json(
             "POST", "/api/answer", dict(zip(("left", "right"), map(encoded, drawings), strict=True))
@@ -86,7 +86,7 @@ def test_answers_are_the_verifiers(client, fast, tenth):
 
 
 def test_an_empty_drawing_is_no_error(client, tenth):
-    blank, digit = encoded(np.zeros((SIDE, SIDE), np.uint8)), encoded(drawn(tenth.test.images[0].numpy()))
+    blank, digit = encoded(np.zeros((SIDE, SIDE), np.uint8)), encoded(drawn(tenth.test.images[0, 0].numpy()))
     nothing = {"left": None, "right": None, "answer": None}
     assert client.json("POST", "/api/answer", {"left": None, "right": None}) == (200, nothing)
     assert client.json("POST", "/api/answer", {"left": blank, "right": None}) == (200, nothing)
@@ -97,7 +97,7 @@ def test_an_empty_drawing_is_no_error(client, tenth):
 
 
 def test_nearest(client, fast, tenth):
-    digit = drawn(tenth.test.images[0].numpy())
+    digit = drawn(tenth.test.images[0, 0].numpy())
     status, found = client.json("POST", "/api/nearest", {"drawing": encoded(digit)})
     expected = fast.nearest(seen(digit, (28, 28)))
     assert status == 200
@@ -110,7 +110,7 @@ def test_nearest(client, fast, tenth):
 def test_samples_and_about(client, tenth):
     status, found = client.json("GET", "/api/sample?label=7")
     assert status == 200
-    assert (tenth.test.images[tenth.test.labels == 7].numpy() == decoded(found["image"])).all((1, 2)).any()
+    assert (tenth.test.images[tenth.test.labels == 7, 0].numpy() == decoded(found["image"])).all((1, 2)).any()
     status, about = client.json("GET", "/api/about")
     assert about["classes"] == list("0123456789")
     assert about["accuracy"] > 0.98

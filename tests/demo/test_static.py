@@ -55,7 +55,7 @@ def test_files(unpowered, fast, tenth):
 
 def test_networks(unpowered, fast, tenth):
     onnxruntime = pytest.importorskip("onnxruntime")
-    images = tenth.test.images[:20].numpy()
+    images = tenth.test.images[:20, 0].numpy()
     embedder = onnxruntime.InferenceSession(unpowered / "embedder.onnx")
     scorer = onnxruntime.InferenceSession(unpowered / "embedding_scorer.onnx")
     left, right = (embedder.run(None, {"images": part})[0] for part in (images[:10], images[10:]))

@@ -57,17 +57,22 @@ def check(verifier, folder, images):
 @pytest.mark.parametrize("design", DESIGNS.values(), ids=DESIGNS)
 def test_every_design(design, small, tmp_path, capfd):
     verifier = build(*design)
-    check(verifier, tmp_path / "onnx", small.test.images.numpy())
+    check(verifier, tmp_path / "onnx", small.test.images[:, 0].numpy())
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("variant", ["baseline", "siamese"])
 def test_trained_runs(variant, finished, small, tmp_path):
     verifier = load(finished[variant].run_dir)
-    check(verifier, tmp_path / "onnx", small.test.images.numpy())
+    check(verifier, tmp_path / "onnx", small.test.images[:, 0].numpy())
     about = json.loads((tmp_path / "onnx" / "export.json").read_text())
     decision = finished[variant].decision
-    assert about == {"image_size": [28, 28], "threshold": decision.threshold, "slope": decision.slope}
+    assert about == {
+        "image_size": [28, 28],
+        "channels": 1,
+        "threshold": decision.threshold,
+        "slope": decision.slope,
+    }
 
 
 def test_mistakes(tmp_path, monkeypatch):

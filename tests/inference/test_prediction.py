@@ -22,7 +22,7 @@ def folder(small, tmp_path_factory):
     """Four images as they are, and what is no image."""
     place = tmp_path_factory.mktemp("images")
     for number in range(4):
-        Image.fromarray(small.test.images[number].numpy()).save(place / f"{number}.png")
+        Image.fromarray(small.test.images[number, 0].numpy()).save(place / f"{number}.png")
     (place / ".hidden.png").touch()
     (place / "deeper").mkdir()
     return place

@@ -39,7 +39,7 @@ def make(head, loss=None, loss_options=None, design="siamese", backbone="convnet
 
 @pytest.fixture(scope="module")
 def images(small):
-    return small.test.images.numpy()
+    return small.test.images[:, 0].numpy()
 
 
 @pytest.fixture(scope="module", params=["baseline", "siamese"])
@@ -51,7 +51,7 @@ def test_score_is_the_runs(loaded, finished, small):
     """The saved scores of the run's own test pairs, from its own images."""
     variant = "siamese" if isinstance(loaded.model, Siamese) else "baseline"
     saved = np.load(finished[variant].run_dir + "/test_scores.npz")
-    pixels = small.test.images.numpy()
+    pixels = small.test.images[:, 0].numpy()
     left, right = saved["left"][:200], saved["right"][:200]
     scores = loaded.score(pixels[left], pixels[right])
     assert scores.shape == (200,)

@@ -129,7 +129,7 @@ def test_a_grouped_loss_gets_the_pairs_of_an_image_together():
     parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}
     model = build_model(design="siamese", **parts, image_size=(28, 28), classes=10).eval()
     train = sm.load_dataset("mnist-tenth").train
-    data = sm.LabeledImages(train.images[:200], train.labels[:200])
+    data = train.select(slice(200))
     pairs = sm.draw_pairs(data.labels, 6400, same_fraction=0.3, generator=testing.torch.Generator().manual_seed(0))
     batches = PairBatches(model, data, pairs, settings.protocol, testing.torch.Generator().manual_seed(0))
     images = [len(pairs.left[rows].unique()) for _, rows, _ in batches]

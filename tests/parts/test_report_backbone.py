@@ -152,7 +152,7 @@ def batch(tenth):
 
     Without noise, pooling has to choose among the equal values of a blank ground, and Keras chooses differently.
     """
-    noise = torch.randint(100, (16, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    noise = torch.randint(100, (16, 1, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     return LabeledImages(tenth.train.images[:16] // 2 + noise, tenth.train.labels[:16])
 
 
@@ -165,7 +165,7 @@ def in_both(batch):
     with torch.no_grad():
         for tensor, value in zip(tensors(model.backbone, *dense_layers(head)), from_keras(theirs), strict=True):
             tensor.copy_(value)
-    return theirs, model, head, (batch.images / 255).unsqueeze(-1).expand(-1, -1, -1, 2)
+    return theirs, model, head, (batch.images / 255).permute(0, 2, 3, 1).expand(-1, -1, -1, 2)
 
 
 def phase_1(model, head, batch, updates):
@@ -177,7 +177,7 @@ def phase_1(model, head, batch, updates):
 def gradients(model, head, batch):
     """The loss's gradient by every one of `tensors`, None for statistics; the model stays as it is."""
     model, head = copy.deepcopy((model, head))
-    x = (batch.images / 255).unsqueeze(1).expand(-1, 2, -1, -1)
+    x = (batch.images / 255).expand(-1, 2, -1, -1)
     F.cross_entropy(head(model.backbone.train()(x)), batch.labels).backward()
     return [tensor.grad for tensor in tensors(model.backbone, *dense_layers(head))]
 
@@ -245,7 +245,7 @@ def test_initial_values():
 def test_pair_features(options, tenth):
     """Sharing the first block's work between pairs gives what one pass per pair gives."""
     backbone = create(**options)
-    images = tenth.train.images[:7].unsqueeze(1) / 255
+    images = tenth.train.images[:7] / 255
     left, right = torch.cartesian_prod(torch.arange(7), torch.arange(7)).unbind(1)
     shared = backbone.pair_features(images, left, right, chunk=10)
     expected = backbone(torch.cat([images[left], images[right]], 1)).detach()
@@ -255,7 +255,7 @@ def test_pair_features(options, tenth):
 
 def test_pair_features_of_bytes(tenth):
     backbone = create(pixel_max=255)
-    images = tenth.train.images[:5].unsqueeze(1) / 255
+    images = tenth.train.images[:5] / 255
     left, right = torch.tensor([0, 1, 4]), torch.tensor([3, 1, 2])
     expected = backbone(torch.cat([images[left], images[right]], 1)).detach()
     scale = float(expected.abs().max())

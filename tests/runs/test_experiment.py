@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from sklearn import metrics
 
 import siamese_mnist as sm
-from siamese_mnist.data import Dataset, LabeledImages, load_dataset
+from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.runs import experiment
 from siamese_mnist.runs.experiment import find_run
 from siamese_mnist.runs.store import RunError, RunResult, read_scores
@@ -61,7 +61,7 @@ def load_noisy(root=None, download=False):  # noqa: ARG001
     """The small data set, its test images replaced by noise."""
     train, test, classes = load_dataset("mnist-small")
     noise = torch.randint(256, test.images.shape, generator=torch.Generator().manual_seed(0))
-    return Dataset(train, LabeledImages(noise.byte(), test.labels), classes)
+    return Dataset(train, test._replace(images=noise.byte()), classes)
 
 
 def never(*_):
@@ -155,7 +155,7 @@ def test_figures_by_scikit_learn(finished, small, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_weights_give_the_scores_again(finished, trained, small, variant):
     kept = read_scores(finished[variant].run_dir)
-    images = small.test.images.unsqueeze(1) / 255
+    images = small.test.images / 255
     left, right = torch.from_numpy(kept["left"]), torch.from_numpy(kept["right"])
     for pair, name in (((left, right), "score"), ((right, left), "swapped_score")):
         scores = trained[variant].score_pairs(images, *pair)

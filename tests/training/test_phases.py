@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from siamese_mnist import draw_pairs
-from siamese_mnist.data import LabeledImages
 from siamese_mnist.parts import designs as models
 from siamese_mnist.parts.designs import build_model
 from siamese_mnist.parts.heads import pretraining_head
@@ -84,7 +83,7 @@ def test_pretraining_learns(small, pretrained, variant):
 
 def test_class_accuracy_is_a_share(small, pretrained):
     model, head, _ = pretrained["siamese"]
-    predicted = head(model.eval().backbone(small.test.images.unsqueeze(1) / 255)).argmax(1)
+    predicted = head(model.eval().backbone(small.test.images / 255)).argmax(1)
     right = sum(a == b for a, b in zip(predicted.tolist(), small.test.labels.tolist(), strict=True))
     assert class_accuracy(model, head, small.test) == pytest.approx(right / 300, abs=1e-9)
 
@@ -172,7 +171,7 @@ def test_second_phase_learns(small, pretrained, pairs, variant):
 
 def test_the_validation_batch_decides_nothing(small, pretrained, pairs, test_pairs):
     """Test images may show in the curve, never in the weights."""
-    dark = small._replace(test=LabeledImages(torch.zeros_like(small.test.images), small.test.labels))
+    dark = small._replace(test=small.test._replace(images=torch.zeros_like(small.test.images)))
     first, second = (copy.deepcopy(pretrained["baseline"][0]) for _ in range(2))
     seen, unseen = (second_phase(*each, pairs, test_pairs) for each in ((first, small), (second, dark)))
     assert all(unchanged(first, state(second)).values())

@@ -215,8 +215,9 @@ def test_embedding_map_with_another_projection(rng):
     np.testing.assert_array_equal(shown["3"].get_xydata(), embeddings[:, 2:])
 
 
-def test_hardest_pairs(pairs, rng):
-    images = rng.integers(0, 256, (IMAGES, 5, 4), dtype=np.uint8)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_hardest_pairs(pairs, rng, channels):
+    images = rng.integers(0, 256, (IMAGES, channels, 5, 4), dtype=np.uint8)
     scores = rng.normal(size=PAIRS)
     given = {name: pairs[name] for name in ("left", "right", "same")}
     figure = figures.hardest_pairs(images, **given, scores=scores, captions=[str(row) for row in range(PAIRS)])
@@ -225,12 +226,14 @@ def test_hardest_pairs(pairs, rng):
     assert [int(text) for axes in figure.axes for text in texts(axes)] == wanted
     for axes, row in zip(figure.axes, wanted, strict=True):
         (image,) = axes.images
-        both = np.concatenate([images[pairs["left"][row]], images[pairs["right"][row]]], axis=1)
-        np.testing.assert_array_equal(image.get_array(), both)
+        both = np.concatenate([images[pairs["left"][row]], images[pairs["right"][row]]], axis=2)
+        shown = image.get_array().reshape(5, 8, channels)
+        for channel in range(channels):
+            np.testing.assert_array_equal(shown[..., channel], both[channel])
 
 
 def test_few_hardest_pairs():
-    images = np.zeros((2, 3, 3), np.uint8)
+    images = np.zeros((2, 1, 3, 3), np.uint8)
     figure = figures.hardest_pairs(images, [0, 0], [0, 1], same=[True, False], scores=[1, 0], captions=["a", "b"])
     assert sum(len(axes.images) for axes in figure.axes) == 2
 

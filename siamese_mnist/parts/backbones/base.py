@@ -21,7 +21,7 @@ def create_backbone(
 
     Args:
         name: a name in `BACKBONES`; "family:model" picks one model of a family, as in "torchvision:resnet18".
-        in_channels: channels of the input: 1 for single images, 2 for stacked pairs.
+        in_channels: channels of the input: those of an image, or twice as many for stacked pairs.
         image_size: height and width of the input in pixels.
         **options: the backbone's own options, as `siamese-mnist list backbones` shows them.
 

@@ -124,7 +124,7 @@ class ReportCNN(nn.Module):
         is the sum of what it makes of each image beside a blank one. That is computed once per image.
 
         Args:
-            images: (N, 1, H, W) in [0, 1].
+            images: (N, C, H, W) in [0, 1].
             left: (P,) int64, row of the first image of every pair.
             right: (P,) int64, row of the second.
             chunk: pairs in memory at a time.
@@ -150,12 +150,13 @@ class ReportCNN(nn.Module):
         blank = self._prepare(torch.zeros_like(images[:1]))
         alone = _windows(first(torch.cat([blank, blank], 1)))
         beside = alone.new_empty(2, len(images), *alone.shape[1:])
+        channels = images.shape[1]
 
         def prepare(piece: tuple[Tensor, Tensor, Tensor]) -> None:
             out_left, out_right, part = piece
             x = self._prepare(part).contiguous(memory_format=torch.channels_last)
-            out_left.copy_(_windows(first(F.pad(x, (0, 0, 0, 0, 0, 1)))))
-            torch.sub(_windows(first(F.pad(x, (0, 0, 0, 0, 1, 0)))), alone, out=out_right)
+            out_left.copy_(_windows(first(F.pad(x, (0, 0, 0, 0, 0, channels)))))
+            torch.sub(_windows(first(F.pad(x, (0, 0, 0, 0, channels, 0)))), alone, out=out_right)
 
         def fill_sums(piece: tuple[Tensor, Tensor, Tensor]) -> None:
             out, one, other = piece

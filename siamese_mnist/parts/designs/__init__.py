@@ -23,19 +23,19 @@ _BANK_BYTES = 1 << 30
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Grey images uint8 (N, H, W) as a network's input: float (N, 1, H, W) in [0, 1]."""
-    return images.unsqueeze(1).float().div_(255)
+    """Images uint8 (N, C, H, W), or grey ones (N, H, W), as a network's input: float (N, C, H, W) in [0, 1]."""
+    return (images.unsqueeze(1) if images.ndim == 3 else images).float().div_(255)
 
 
 class Stacked(nn.Module):
-    """Early fusion: the two images are two channels of one input; one backbone pass per pair (report, section 2).
+    """Early fusion: the two images are channels of one input; one backbone pass per pair (report, section 2).
 
     Args:
-        backbone: module (P, 2, H, W) -> (P, feature_dim).
+        backbone: module (P, 2 C, H, W) -> (P, feature_dim).
         head: module (P, feature_dim) -> (P, 2).
     """
 
-    in_channels = 2
+    in_channels = 2  # for each channel of an image
     threshold: float | None = 0.0
 
     def __init__(self, backbone: nn.Module, head: StackedHead) -> None:
@@ -45,11 +45,11 @@ class Stacked(nn.Module):
         self.head = head
 
     def pretraining_input(self, images: Tensor) -> Tensor:
-        """Single images (N, 1, H, W) as the backbone's input: each stacked with itself, (N, 2, H, W)."""
-        return images.expand(-1, 2, -1, -1)
+        """Single images (N, C, H, W) as the backbone's input: each stacked with itself, (N, 2 C, H, W)."""
+        return images.repeat(1, 2, 1, 1)
 
     def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
-        """Features (P, D) of images (P, 1, H, W) and (P, 1, H, W)."""
+        """Features (P, D) of images (P, C, H, W) and (P, C, H, W)."""
         return cast(Tensor, self.backbone(torch.cat([left, right], 1)))
 
     def pairs_per_bank(self, pairs: Pairs) -> int:
@@ -58,7 +58,7 @@ class Stacked(nn.Module):
 
     @torch.no_grad()
     def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
-        """Features (P, D) of all pairs of rows of images (N, 1, H, W), in evaluation mode."""
+        """Features (P, D) of all pairs of rows of images (N, C, H, W), in evaluation mode."""
         shortcut = getattr(self.backbone, "pair_features", None)
         if callable(shortcut):
             return cast(Tensor, shortcut(images, pairs.left, pairs.right))
@@ -76,7 +76,7 @@ class Stacked(nn.Module):
 
     @torch.no_grad()
     def score_pairs(self, images: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """Scores of pairs of rows of images (N, 1, H, W), in evaluation mode and bounded memory.
+        """Scores of pairs of rows of images (N, C, H, W), in evaluation mode and bounded memory.
 
         Returns:
             (P,) float32: log-odds of "same".
@@ -97,11 +97,11 @@ class Siamese(nn.Module):
     """Late fusion: one backbone with shared weights embeds each image once; a head compares two embeddings.
 
     Args:
-        backbone: module (N, 1, H, W) -> (N, feature_dim).
+        backbone: module (N, C, H, W) -> (N, feature_dim).
         head: embeds features and scores pairs of embeddings.
     """
 
-    in_channels = 1
+    in_channels = 1  # for each channel of an image
 
     def __init__(self, backbone: nn.Module, head: SiameseHead) -> None:
         super().__init__()
@@ -111,11 +111,11 @@ class Siamese(nn.Module):
         self.threshold = head.threshold
 
     def pretraining_input(self, images: Tensor) -> Tensor:
-        """Single images (N, 1, H, W) as the backbone's input: themselves."""
+        """Single images (N, C, H, W) as the backbone's input: themselves."""
         return images
 
     def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
-        """Features (2 P, D) of images (P, 1, H, W) and (P, 1, H, W), left ones first."""
+        """Features (2 P, D) of images (P, C, H, W) and (P, C, H, W), left ones first."""
         return cast(Tensor, self.backbone(torch.cat([left, right])))
 
     def pairs_per_bank(self, pairs: Pairs) -> int:
@@ -124,7 +124,7 @@ class Siamese(nn.Module):
 
     @torch.no_grad()
     def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
-        """Features (N, D) of images (N, 1, H, W), in evaluation mode."""
+        """Features (N, D) of images (N, C, H, W), in evaluation mode."""
         return torch.cat([self.backbone(chunk) for chunk in images.split(_CHUNK)])
 
     def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
@@ -149,12 +149,12 @@ class Siamese(nn.Module):
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
-        """Embeddings (N, E) of images (N, 1, H, W), in evaluation mode."""
+        """Embeddings (N, E) of images (N, C, H, W), in evaluation mode."""
         return torch.cat([self.head.embed(self.backbone(chunk)) for chunk in images.split(_CHUNK)])
 
     @torch.no_grad()
     def score_pairs(self, images: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        """Scores of pairs of rows of images (N, 1, H, W), in evaluation mode; every image is embedded once.
+        """Scores of pairs of rows of images (N, C, H, W), in evaluation mode; every image is embedded once.
 
         Returns:
             (P,) float32, higher = more alike.
@@ -181,6 +181,7 @@ def build_model(
     miner_options: Mapping[str, Any],
     image_size: tuple[int, int],
     classes: int,
+    channels: int = 1,
 ) -> Model:
     """An untrained model of named parts.
 
@@ -196,6 +197,7 @@ def build_model(
         miner_options: its options.
         image_size: height and width of the images.
         classes: number of classes.
+        channels: of an image, C: 1 for grey, 3 for colour.
 
     Raises:
         UsageError: if a part is unknown, refuses an option, or does not fit the others.
@@ -209,7 +211,8 @@ def build_model(
     if miner and not loss:
         raise UsageError(f"miner {miner!r} has no effect without a loss; name one with --loss")
     model = Stacked if design == "stacked" else Siamese
-    trunk = create_backbone(backbone, in_channels=model.in_channels, image_size=image_size, **backbone_options)
+    in_channels = model.in_channels * channels
+    trunk = create_backbone(backbone, in_channels=in_channels, image_size=image_size, **backbone_options)
     given: dict[str, Any] = {"feature_dim": trunk.feature_dim}
     if design == "siamese":
         given["classes"] = classes

@@ -71,14 +71,15 @@ def hardest_pairs(
     """The same pairs of lowest and the different pairs of highest score, eight of each, as images.
 
     Args:
-        images: (N, H, W) uint8.
+        images: (N, C, H, W) uint8, in grey or colour.
         left: (P,) row of the left image.
         right: (P,) row of the right image.
         same: (P,) bool ground truth.
         scores: (P,) higher means more alike.
         captions: a few characters for each of the P pairs.
     """
-    pixels, rows = np.asarray(images), np.stack([np.asarray(left), np.asarray(right)], axis=1)
+    pixels = np.moveaxis(np.asarray(images), 1, -1)  # as matplotlib wants it: (N, H, W, C)
+    rows = np.stack([np.asarray(left), np.asarray(right)], axis=1)
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(same, dtype=np.bool_)
     order = np.argsort(values, kind="stable")
     figure = Figure(figsize=(WIDTH_INCHES, 4.4), layout="constrained")
