@@ -5,25 +5,37 @@ import binascii
 import dataclasses
 import json
 import sys
-import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import PurePosixPath
-from socket import socket
-from typing import Any
+from socket import SHUT_RDWR, socket
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.demo.answers import Answers
-from siamese_mnist.demo.drawings import SIDE, Drawing, seen
+from siamese_mnist.demo.drawings import SIDE, Image, seen
 from siamese_mnist.demo.page import TYPES, page_files
 from siamese_mnist.errors import UsageError
+from siamese_mnist.system.threads import threads
+
+T = TypeVar("T")
 
 HOST = "127.0.0.1"
 MAX_BODY_BYTES = 1 << 18  # two drawings in base64 and their names
 _DRAINED_BYTES = 1 << 22
-_SILENCE_SECONDS = 30
+_REQUEST_SECONDS = 20  # from a connection's first byte, or its last answer, to the end of the request
+_ANSWER_SECONDS = 10  # for a browser to take an answer
+_MOST_CONNECTIONS = 512
+_LONGEST_LABEL = 9  # digits
+_REMEMBERED = 64  # drawings
+_ONCE = ("Host", "Origin", "Content-Length", "Content-Type", "Transfer-Encoding")
 _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -53,6 +65,8 @@ class Refused(Exception):
 class DemoServer(ThreadingHTTPServer):
     """Serves the page and its answers on 127.0.0.1.
 
+    Every connection has a thread; the model has one of its own, which answers one question at a time on one core.
+
     Args:
         answers: what answers.
         port: 0 takes any free one.
@@ -62,11 +76,14 @@ class DemoServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = _MOST_CONNECTIONS  # beyond the standard library's five, the system resets connections
 
     def __init__(self, answers: Answers, port: int = 0) -> None:
         self.answers = answers
         self.files = page_files("server")
-        self.lock = threading.Lock()  # one question at a time: the cores are the model's
+        self.deadlines: dict[socket, float] = {}  # by connection, while its request is awaited
+        self.seen = lru_cache(_REMEMBERED)(self._seen)
+        self._model = ThreadPoolExecutor(1)
         try:
             super().__init__((HOST, port), _Handler)
         except OSError as error:
@@ -80,6 +97,38 @@ class DemoServer(ThreadingHTTPServer):
         """Address of the page."""
         return f"http://{HOST}:{self.server_port}/"
 
+    def ask(self, question: Callable[[], T]) -> T:
+        """What the model says, after the questions before this one."""
+
+        def alone() -> T:
+            with threads(1):
+                return question()
+
+        return self._model.submit(alone).result()
+
+    def _seen(self, pixels: bytes | None) -> Image | None:
+        """What the model sees of a drawing; remembered, as a stroke changes one drawing of two."""
+        if pixels is None:
+            return None
+        return seen(np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE), self.answers.verifier.image_size)
+
+    def service_actions(self) -> None:
+        """Ends the connections whose request is overdue, however busily they dribble."""
+        now = time.monotonic()
+        for connection, deadline in list(self.deadlines.items()):
+            if now > deadline:
+                with suppress(OSError):
+                    connection.shutdown(SHUT_RDWR)
+
+    def verify_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> bool:
+        """Refuses a connection where there are very many."""
+        return len(self.deadlines) < _MOST_CONNECTIONS
+
+    def server_close(self) -> None:
+        """Frees the port and the model's thread."""
+        super().server_close()
+        self._model.shutdown(wait=False, cancel_futures=True)
+
     def handle_error(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """Says nothing of a browser that went away; anything else is a bug and keeps its traceback."""
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):
@@ -88,11 +137,18 @@ class DemoServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = _SILENCE_SECONDS
+    timeout = _ANSWER_SECONDS
     # An answer leaves at once and in one piece; in two, the second waits for the receipt of the first.
     disable_nagle_algorithm = True
     wbufsize = -1
     server: DemoServer
+
+    def handle_one_request(self) -> None:
+        self.server.deadlines[self.connection] = time.monotonic() + _REQUEST_SECONDS
+        try:
+            super().handle_one_request()
+        finally:
+            self.server.deadlines.pop(self.connection, None)
 
     def do_GET(self) -> None:
         self._serve()
@@ -118,7 +174,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         body = b""
         try:
+            self._check_headers()
             body = self._body()
+            self.server.deadlines.pop(self.connection, None)
             self._check_origin()
             self._route(body)
         except Refused as refusal:
@@ -131,7 +189,10 @@ class _Handler(BaseHTTPRequestHandler):
             raise
 
     def _route(self, body: bytes) -> None:
-        asked = urlsplit(self.path)
+        try:
+            asked = urlsplit(self.path)
+        except ValueError as error:
+            raise Refused(400, "the address is not valid") from error
         name = asked.path.removeprefix("/") or "index.html"
         posts = {"api/answer": self._answer, "api/nearest": self._nearest}
         if name in posts:
@@ -151,27 +212,43 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refused(404, "there is nothing of that name")
 
     def _answer(self, fields: dict[str, Any]) -> dict[str, Any]:
-        answers = self.server.answers
         drawings = [_drawing(fields, side) for side in ("left", "right")]
-        with self.server.lock:
-            left, right = (None if each is None else seen(each, answers.verifier.image_size) for each in drawings)
-            answer = None if left is None or right is None else dataclasses.asdict(answers.compare(left, right))
-        return {"left": _image(left), "right": _image(right), "answer": answer}
+
+        def found() -> dict[str, Any]:
+            left, right = map(self.server.seen, drawings)
+            answer = None
+            if left is not None and right is not None:
+                answer = dataclasses.asdict(self.server.answers.compare(left, right))
+            return {"left": _image(left), "right": _image(right), "answer": answer}
+
+        return self.server.ask(found)
 
     def _nearest(self, fields: dict[str, Any]) -> dict[str, Any]:
-        answers, drawing = self.server.answers, _drawing(fields, "drawing")
-        with self.server.lock:
-            image = None if drawing is None else seen(drawing, answers.verifier.image_size)
-            found = [] if image is None else answers.nearest(image)
-        return {"nearest": [{"label": each.label, "image": _image(each.image)} for each in found]}
+        drawing = _drawing(fields, "drawing")
+
+        def found() -> dict[str, Any]:
+            image = self.server.seen(drawing)
+            nearest = [] if image is None else self.server.answers.nearest(image)
+            return {"nearest": [{"label": each.label, "image": _image(each.image)} for each in nearest]}
+
+        return self.server.ask(found)
 
     def _sample(self, query: dict[str, list[str]]) -> dict[str, Any]:
         label = query.get("label", [""])[0]
-        with self.server.lock:
-            image = self.server.answers.sample(int(label)) if label.isascii() and label.isdigit() else None
+        if len(label) > _LONGEST_LABEL:
+            raise Refused(400, f"a label has {_LONGEST_LABEL} digits at most; api/about names the classes")
+        known = label.isascii() and label.isdigit()
+        image = self.server.ask(lambda: self.server.answers.sample(int(label))) if known else None
         if image is None:
             raise Refused(404, f"there is no test image of label {label!r}; api/about names the classes")
         return {"image": _image(image)}
+
+    def _check_headers(self) -> None:
+        """Refuses headers that two readers could understand in two ways."""
+        for name in _ONCE:
+            if len(self.headers.get_all(name, ())) > 1:
+                self.close_connection = True
+                raise Refused(400, f"the header {name} may be given once only", Connection="close")
 
     def _check_origin(self) -> None:
         """Lets only this server's own page ask: another page may reach it by a name that it made resolve to here."""
@@ -236,8 +313,8 @@ def _fields(kind: str, body: bytes) -> dict[str, Any]:
     return fields
 
 
-def _drawing(fields: dict[str, Any], name: str) -> Drawing | None:
-    """A drawing of a request, or None where it is null: nothing is drawn."""
+def _drawing(fields: dict[str, Any], name: str) -> bytes | None:
+    """The pixels of a drawing of a request, or None where it is null: nothing is drawn."""
     if name not in fields:
         raise Refused(400, f"the body has no {name!r}")
     if fields[name] is None:
@@ -248,7 +325,7 @@ def _drawing(fields: dict[str, Any], name: str) -> Drawing | None:
         raise Refused(400, f"{name!r} must be null or base64") from error
     if len(pixels) != SIDE * SIDE:
         raise Refused(400, f"{name!r} must be {SIDE} x {SIDE} grey pixels, one byte each, got {len(pixels)} bytes")
-    return np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE)
+    return pixels
 
 
 def _image(image: NDArray[np.uint8] | None) -> dict[str, Any] | None:

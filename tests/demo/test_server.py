@@ -5,13 +5,17 @@ import http.client
 import json
 import re
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from siamese_mnist.demo import server as servers
 from siamese_mnist.demo.drawings import SIDE, seen
 from siamese_mnist.demo.server import MAX_BODY_BYTES, DemoServer
 from siamese_mnist.errors import UsageError
+
+from .conftest import running
 
 JSON = {"Content-Type": "application/json"}
 
@@ -204,6 +208,8 @@ def test_too_large(client):
         ("GET", "/api/sample", {}, 404),
         ("GET", "/api/sample?label=10", {}, 404),
         ("GET", "/api/sample?label=-1", {}, 404),
+        ("GET", f"/api/sample?label={'9' * 5000}", {}, 400),
+        ("GET", "//[/", {}, 404),
         ("GET", "/api/answer", {}, 405),
         ("POST", "/", JSON, 405),
         ("POST", "/api/answer", {"Content-Type": "text/plain"}, 415),
@@ -226,6 +232,9 @@ def test_refusals(client, method, path, headers, status):
         (b"POST /api/answer HTTP/1.1\r\nHost: x\r\n\r\n", b"411"),
         (b"POST /api/answer HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n", b"400"),
         (b"POST /api/answer HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Length: 9\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\n\r\n", b"403"),
         (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", b"414"),
     ],
@@ -236,10 +245,34 @@ def test_broken_requests(client, request_bytes, status):
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
 
 
+def test_an_address_that_is_none(client):
+    answer = client.raw(f"GET http://[/ HTTP/1.1\r\nHost: 127.0.0.1:{client.port}\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_browser_that_goes_away(client):
     """Half a body, then nothing: no answer, no complaint, and the next one is served."""
     assert client.raw(b"POST /api/answer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{") == b""
     assert client.json("GET", "/api/about")[0] == 200
+
+
+def test_a_browser_that_dribbles(fast, monkeypatch):
+    """A request that does not end is dropped at its deadline, however little time lies between two bytes."""
+    monkeypatch.setattr(servers, "_REQUEST_SECONDS", -1)
+    monkeypatch.setattr(servers._Handler, "timeout", None)  # silence alone would be borne for ever
+    with running(DemoServer(fast)) as address:
+        dribbling = Client(int(address.rpartition(":")[2]))
+        with socket.create_connection(("127.0.0.1", dribbling.port), timeout=60) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nX-")
+            assert connection.recv(1) == b""
+
+
+def test_two_hundred_at_once(client):
+    """Nobody is sent away, and every answer is right."""
+    question = {"left": encoded(np.zeros((SIDE, SIDE), np.uint8)), "right": None}
+    with ThreadPoolExecutor(200) as pool:
+        found = list(pool.map(lambda _: client.json("POST", "/api/answer", question), range(200)))
+    assert found == [(200, {"left": None, "right": None, "answer": None})] * 200
 
 
 def test_two_requests_on_one_connection(client):
