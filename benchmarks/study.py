@@ -12,8 +12,8 @@ from typing import Any
 from joblib import Parallel, delayed
 from scipy.stats import t as student
 
-from siamese_mnist.runs.experiment import find_run, run_settings
-from siamese_mnist.runs.store import RunResult
+from siamese_mnist.runs.experiment import run_settings
+from siamese_mnist.runs.store import RunResult, find_run
 from siamese_mnist.settings.settings import Settings
 
 

@@ -31,7 +31,8 @@ def _built() -> Path:
     from siamese_mnist.demo.runtime import fetch_runtime
     from siamese_mnist.demo.static import write_static_demo
     from siamese_mnist.inference.verifier import load
-    from siamese_mnist.runs.experiment import find_run, run_settings
+    from siamese_mnist.runs.experiment import run_settings
+    from siamese_mnist.runs.store import find_run
     from siamese_mnist.settings.settings import Settings
 
     runtime, runs = fetch_runtime(_CACHE), _CACHE / "runs"

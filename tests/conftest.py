@@ -73,8 +73,7 @@ def trained(finished):
 
 def rebuild(run):
     """The model that a run's settings and weights describe."""
-    parts = run.config.parts
-    model = build_model(design=run.config.design, **parts, image_size=(28, 28), classes=10)
+    model = build_model(design=run.config["design"], **run.config["parts"], image_size=(28, 28), classes=10)
     model.load_state_dict(load_file(Path(run.run_dir) / "model.safetensors"))
     return model.eval()
 
@@ -131,3 +130,56 @@ def evidence(tmp_path_factory, short):
     from siamese_mnist.audit import gather
 
     return gather(2, runs_dir=tmp_path_factory.mktemp("audit"), **short)
+
+
+def example_result(**changes):
+    """A result as `result.json` holds it, in plain values, with other top fields where `changes` has them."""
+    figures = {"precision": 0.9, "recall": 0.8, "f1": 0.85}
+    values = {
+        "format": 2,
+        "variant": "siamese",
+        "dataset": SMALL,
+        "split": {"name": "images", "fold": 0},
+        "seed": 0,
+        "config": {
+            "variant": "siamese",
+            "recipe": SHORT,
+            "dataset": SMALL,
+            "seed": 0,
+            "design": "siamese",
+            "parts": {},
+            "protocol": {},
+        },
+        "versions": {"python": "3.11", "siamese_mnist": "0.1.0"},
+        "machine": "a processor, 2 cores",
+        "parameters": {"backbone": 3, "pretraining_head": 2, "head": 1},
+        "train": {"pairs": 4, "pairs_digest": "ab"},
+        "phase1": {"epochs": 0, "accuracy": None, "train_seconds": 0.0},
+        "phase2": {"epochs": 1, "supervision": "pairs", "train_seconds": 0.5},
+        "collapsed": None,
+        "decision": {"threshold": 0.5, "slope": 2.0, "pairs": 4},
+        "test": {
+            "pairs": 2,
+            "pairs_digest": "cd",
+            "accuracy": 0.75,
+            "same": figures,
+            "different": figures,
+            "confusion_matrix": [[1, 0], [0, 1]],
+            "roc_auc": 0.9,
+            "average_precision": 0.9,
+            "equal_error_rate": 0.1,
+            "true_match_rate": {"0.01": 0.5, "0.001": 0.25},
+            "log_loss": 0.4,
+            "brier_score": 0.1,
+            "expected_calibration_error": 0.05,
+            "threshold": 0.5,
+            "swap_agreement": 1.0,
+            "largest_swap_difference": 0.0,
+            "digit_pairs": {"accuracy": [[1.0, None], [None, 1.0]], "pairs": [[1, 0], [0, 1]]},
+        },
+        "throughput": {"train_pairs_per_second": 8.0, "score_pairs_per_second": 16.0},
+        "total_seconds": 1.5,
+        "peak_rss_bytes": None,
+        "run_dir": "",
+    }
+    return values | changes

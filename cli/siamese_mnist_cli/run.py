@@ -118,7 +118,7 @@ def run(
             progress=titled(f"{variant}, seed {seed}"),
         )
     if as_json:
-        print(json.dumps(result))
+        print(json.dumps(result.as_dict()))
     else:
         _print_summary(result)
 

@@ -13,7 +13,7 @@ from siamese_mnist.audit.finding import Finding, direction, exact, figure, judge
 from siamese_mnist.audit.printed import printed_sampler
 from siamese_mnist.evaluation.intervals import seed_interval
 from siamese_mnist.parts.heads import HEADS, pretraining_head
-from siamese_mnist.runs.experiment import count_parameters
+from siamese_mnist.runs.provenance import count_parameters
 from siamese_mnist.runs.store import RunResult, read_history
 
 _SMOOTHED = 0.02  # share of the updates
@@ -178,7 +178,7 @@ def _curve(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _discussion(evidence: Evidence) -> Iterator[Finding]:
-    first = evidence.each(lambda run: run.phase1.accuracy)
+    first = evidence.each(_after_phase_1)
     yield figure("4", "Phase 1 reaches about 0.93 on ten classes.", 0.93, first)
     yield figure(
         "4",
@@ -238,7 +238,7 @@ def _association(evidence: Evidence) -> Finding:
     from scipy.stats import pearsonr
 
     claim = "The accuracy of phase 1 limits the recall of *same*."
-    columns = [evidence.each(pick) for pick in (lambda run: run.phase1.accuracy, lambda run: run.test.same.recall)]
+    columns = [evidence.each(pick) for pick in (_after_phase_1, _recall_of_same)]
     if len(columns[0]) < 4:
         return untestable("4", claim, "a correlation over seeds needs at least four of them")
     found = pearsonr(*columns)
@@ -268,6 +268,15 @@ def _overlap(evidence: Evidence) -> Finding:
         (float(gap.mean()) - half, float(gap.mean()) + half),
         f"; {by_image[0].mean():.3f} against {by_image[1].mean():.3f}, which is not high",
     )
+
+
+def _after_phase_1(run: RunResult) -> float:
+    assert run.phase1.accuracy is not None, "the report has a phase 1"
+    return run.phase1.accuracy
+
+
+def _recall_of_same(run: RunResult) -> float:
+    return run.test.same.recall
 
 
 def _overfitting(run: RunResult) -> float:

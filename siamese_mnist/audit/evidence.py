@@ -12,11 +12,11 @@ from siamese_mnist.audit.phase1 import PhaseOne, phase_one_twice
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.comparison import compare
-from siamese_mnist.runs.jobs import RUN_THREADS, ensure_runs
+from siamese_mnist.runs.jobs import ensure_runs
 from siamese_mnist.runs.store import RunResult, read_history
 from siamese_mnist.settings.entries import read_entry
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.system.threads import threads
+from siamese_mnist.system.threads import RUN_THREADS, threads
 from siamese_mnist.training.phases import Progress, silent
 
 REPORT = "baseline"

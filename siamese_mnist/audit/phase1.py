@@ -6,8 +6,9 @@ import torch
 from torch.optim.swa_utils import update_bn
 
 from siamese_mnist.data import Dataset
+from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.parts.designs import to_unit
-from siamese_mnist.runs.experiment import order_stream, untrained
+from siamese_mnist.runs.experiment import untrained
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import class_accuracy, pretrain, silent
 
@@ -34,7 +35,7 @@ def phase_one_twice(settings: Settings, dataset: Dataset) -> PhaseOne:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model, head = untrained(settings, dataset)
-        generator = order_stream(settings.seed)
+        generator = stream(settings.seed, Purpose.ORDER)
         pretrain(model, head, dataset.train, settings.protocol, generator=generator, progress=silent)
     moving = class_accuracy(model, head, dataset.test)
     with torch.no_grad():

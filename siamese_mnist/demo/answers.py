@@ -1,6 +1,5 @@
 """What the page asks of a verifier: an answer, the nearest training images, an image to start from."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from siamese_mnist.demo.nearest import Neighbour, Neighbours
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.verifier import Verifier, load, locate
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
-from siamese_mnist.runs.store import list_runs, read_run
+from siamese_mnist.runs.store import list_runs, read_config, read_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +120,7 @@ def describe(place: Path) -> dict[str, Any]:
         bundle = read_bundle(place)
         config, figures = bundle.config, bundle.metrics
     else:
-        figures = read_run(place)
-        config = json.loads((place / "config.json").read_text())
+        config, figures = read_config(place), read_run(place).as_dict()
     accuracy = figures.get("test", {}).get("accuracy")
     return {"name": place.resolve().stem, "variant": figures.get("variant"), "accuracy": accuracy, "config": config}
 

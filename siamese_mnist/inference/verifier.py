@@ -1,7 +1,6 @@
 """A saved run as a tool: scores, answers, probabilities and embeddings for images."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from siamese_mnist.evaluation import Decision
 from siamese_mnist.parts.designs import Model, Siamese, build_model, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
-from siamese_mnist.runs.store import RunError, list_runs, read_run, read_weights
+from siamese_mnist.runs.store import RunError, list_runs, read_config, read_run, read_weights
 from siamese_mnist.settings.recipes import VARIANTS
 from siamese_mnist.settings.settings import Settings
 
@@ -40,12 +39,7 @@ def load(path: str | Path) -> "Verifier":
         bundle = read_bundle(path)
         return _verifier(path, bundle.config, bundle.decision, bundle.weights)
     result = read_run(path)
-    try:
-        config = json.loads((Path(path) / "config.json").read_text())
-        decision = dict(result.decision)
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} cannot be used ({error}); train the run again") from error
-    return _verifier(path, config, decision, read_weights(path))
+    return _verifier(path, read_config(path), dataclasses.asdict(result.decision), read_weights(path))
 
 
 def locate(name: str, runs_dir: str | Path) -> Path:
@@ -63,7 +57,7 @@ def locate(name: str, runs_dir: str | Path) -> Path:
             f"{name!r} is neither a run, nor a bundle, nor a variant; `siamese-mnist run VARIANT` makes a run. "
             f"Known variants: {', '.join(VARIANTS)}."
         )
-    found = [run for run in list_runs(runs_dir) if run.get("variant") == name]
+    found = [run for run in list_runs(runs_dir) if run.variant == name]
     if not found:
         raise UsageError(
             f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name another --runs-dir"

@@ -18,12 +18,13 @@ import numpy as np
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision
 from siamese_mnist.evaluation.bootstrap import bootstrap_intervals
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.runs.model_card import model_card
-from siamese_mnist.runs.store import read_run, read_scores
+from siamese_mnist.runs.reading import WEIGHTS, parse_weights, read_config, read_run, read_scores, read_weights
+from siamese_mnist.runs.result import RunResult
 from siamese_mnist.system.files import unfinished
+from siamese_mnist.system.jsonfile import parse_object
 
 FORMAT = "siamese-mnist bundle"
 FORMAT_VERSION = 1
@@ -118,19 +119,19 @@ def read_bundle(path: str | Path) -> Bundle:
 
 def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     result = read_run(run_dir)
+    config, values = read_config(run_dir), result.as_dict()
+    figures = {name: values[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
+    decision = {name: values["decision"][name] for name in ("threshold", "slope")}
+    metrics = {**figures, "intervals": _intervals(result), "versions": result.versions}
+    read_weights(run_dir)
     try:
-        config = json.loads((run_dir / "config.json").read_text())
-        figures = {name: result[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
-        decision = {name: float(result["decision"][name]) for name in ("threshold", "slope")}
-        metrics = {**figures, "intervals": _intervals(run_dir, decision), "versions": result["versions"]}
-        weights = (run_dir / "model.safetensors").read_bytes()
+        weights = (run_dir / WEIGHTS).read_bytes()
         card = model_card(config, decision, metrics)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, KeyError, TypeError) as error:
         raise BundleError(f"{run_dir} cannot be bundled ({error}); train the run again") from error
     texts = {"config.json": config, "decision.json": decision, "metrics.json": metrics}
     files = {name: _text(values) for name, values in texts.items()}
     files |= {"model.safetensors": weights, "README.md": card.encode()}
-    _weights(run_dir, weights)
     listed = {name: {"bytes": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()} for name in FILES}
     manifest = {
         "format": FORMAT,
@@ -141,17 +142,16 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     return {MANIFEST: _text(manifest), **files}
 
 
-def _intervals(run_dir: Path, decision: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    scores = read_scores(run_dir)
+def _intervals(run: RunResult) -> dict[str, tuple[float, float]]:
+    scores = read_scores(run.run_dir)
     left, right = scores["left"], scores["right"]
-    chosen = Decision(**decision)
-    correct = chosen.predict(scores["score"]) == scores["same"]
+    correct = run.decision.predict(scores["score"]) == scores["same"]
     ranking = bootstrap_intervals(
         scores["score"],
         scores["same"],
         left,
         right,
-        chosen,
+        run.decision,
         rng=np.random.default_rng(0),
         statistics=("roc_auc", "equal_error_rate"),
         replicates=200,
@@ -222,19 +222,13 @@ def _checked(path: Path, read: Any) -> dict[str, bytes]:
 
 def _json(path: Path, name: str, content: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise BundleError(f"{name} in {path} is not JSON; {_REMADE}") from error
-    if not isinstance(values, dict):
-        raise BundleError(f"{name} in {path} is not a JSON object; {_REMADE}")
-    return values
+        return parse_object(content)
+    except ValueError as error:
+        raise BundleError(f"{name} in {path} is not a JSON object that can be read ({error}); {_REMADE}") from error
 
 
 def _weights(path: Path, content: bytes) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     try:
-        return load(content)
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        return parse_weights(content)
+    except ValueError as error:
         raise BundleError(f"the weights in {path} cannot be read ({error}); {_REMADE}") from error

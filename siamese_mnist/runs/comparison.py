@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision
 from siamese_mnist.evaluation.bootstrap import bootstrap_intervals
 from siamese_mnist.evaluation.intervals import PairedDifference, accuracy_interval, holm, paired_difference, verdict
-from siamese_mnist.runs.store import RunResult, read_scores
+from siamese_mnist.runs.result import PairFigures, RunResult
+from siamese_mnist.runs.store import read_scores
 from siamese_mnist.settings.entries import entry_names
 
 REPLICATES = 200
@@ -130,18 +130,16 @@ class _Scored(NamedTuple):
 
     run: RunResult
     scores: dict[str, NDArray[Any]]
-    decision: Decision
 
     @property
     def correct(self) -> NDArray[np.bool_]:
         """(P,) True where the answer was right."""
-        right: NDArray[np.bool_] = self.decision.predict(self.scores["score"]) == self.scores["same"]
+        right: NDArray[np.bool_] = self.run.decision.predict(self.scores["score"]) == self.scores["same"]
         return right
 
 
 def _scored(run: RunResult) -> _Scored:
-    decision = Decision(run.decision.threshold, run.decision.slope)
-    return _Scored(run, read_scores(run.run_dir), decision)
+    return _Scored(run, read_scores(run.run_dir))
 
 
 def _check_same_pairs(runs: Sequence[RunResult]) -> None:
@@ -181,17 +179,18 @@ def _row(entry: str, group: Sequence[_Scored]) -> dict[str, Any]:
     return row
 
 
-def _at(values: Mapping[str, Any], path: str) -> float:
+def _at(figures: PairFigures, path: str) -> float:
+    value: Any = figures
     for name in path.split("."):
-        values = values[name]
-    return float(values)  # type: ignore[arg-type]
+        value = value[name]
+    return float(value)
 
 
 def _intervals(group: Sequence[_Scored]) -> dict[str, tuple[float, float]]:
     """Intervals over images, and over seeds where there are several."""
     pairs = group[0].scores
     scores = _table([each.scores["score"] for each in group])
-    decisions = [each.decision for each in group]
+    decisions = [each.run.decision for each in group]
     return {
         "accuracy": accuracy_interval(_table([each.correct for each in group]), pairs["left"], pairs["right"]),
         **bootstrap_intervals(

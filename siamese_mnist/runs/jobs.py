@@ -2,21 +2,30 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs.experiment import find_run, run_name, run_settings
-from siamese_mnist.runs.store import RunResult, check_writable
+from siamese_mnist.runs.experiment import run_settings
+from siamese_mnist.runs.provenance import run_name
+from siamese_mnist.runs.result import RunResult
+from siamese_mnist.runs.store import check_writable, find_runs
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.system.threads import threads
-from siamese_mnist.training.phases import Progress, silent
-
-RUN_THREADS = 1
-"""Threads of every run trained here: sums are added in another order with another number of threads, and the figures
-change with it, so the number must not depend on how many runs are trained at once."""
+from siamese_mnist.training.phases import DivergedError, Progress, silent
 
 RUN_MEMORY_BYTES = 2 * 1024**3
+
+
+class Diverged(NamedTuple):
+    """A setting whose training diverged: it has no run."""
+
+    settings: Settings
+    reason: str  # one line
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings as JSON, as a run has them."""
+        return self.settings.as_dict()
 
 
 def ensure_runs(
@@ -29,12 +38,43 @@ def ensure_runs(
     jobs: int = 1,
     overall: Progress = silent,
 ) -> Iterator[RunResult]:
-    """Yields one run for each of `settings`, in order: the one on disk, or a new one where there is none.
+    """Yields one run for each of `settings`, in order; see `attempt_runs`.
 
-    A run's figures are the same whatever the number of jobs (`RUN_THREADS`); its seconds are not, as runs that train
-    side by side share the machine. Jobs go through joblib, so `joblib.parallel_config` chooses where they run, a
-    cluster that shares the folder of runs for example. Each job is a new process: a part registered in a script, not by
-    an entry point, is known in it only if one job is asked for.
+    Raises:
+        DivergedError: when it is the turn of a setting whose training diverged.
+        UsageError: see `run`.
+    """
+    outcomes = attempt_runs(
+        settings,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        download=download,
+        progress=progress,
+        jobs=jobs,
+        overall=overall,
+    )
+    for outcome in outcomes:
+        if isinstance(outcome, Diverged):
+            raise DivergedError(outcome.reason)
+        yield outcome
+
+
+def attempt_runs(
+    settings: Sequence[Settings],
+    *,
+    runs_dir: str | Path,
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    progress: Callable[[Settings], Progress],
+    jobs: int = 1,
+    overall: Progress = silent,
+) -> Iterator[RunResult | Diverged]:
+    """Yields for each of `settings`, in order, the run on disk, or a new one, or word that its training diverged.
+
+    A run's figures are the same whatever the number of jobs; its seconds are not, as runs that train side by side share
+    the machine. Jobs go through joblib, so `joblib.parallel_config` chooses where they run, a cluster that shares the
+    folder of runs for example. Each job is a new process: a part registered in a script, not by an entry point, is
+    known in it only if one job is asked for.
 
     Args:
         settings: what to run.
@@ -51,19 +91,22 @@ def ensure_runs(
     if jobs < 1:
         raise UsageError(f"jobs must be >= 1, got {jobs}")
     places: dict[str, Any] = {"runs_dir": runs_dir, "data_dir": data_dir, "download": download}
-    missing = missing_runs(settings, runs_dir) if jobs > 1 else {}
-    trained = _train_in_parallel(missing, jobs, places, overall) if len(missing) > 1 else {}
-    for each in settings:
-        run = trained.get(run_name(each)) or find_run(each, runs_dir)
-        if run is None:
-            with threads(RUN_THREADS):
-                run = run_settings(each, **places, progress=progress(each))
-        yield run
+    names = [run_name(each) for each in settings]
+    found = find_runs(settings, runs_dir).runs
+    done: dict[str, RunResult | Diverged] = {name: run for name, run in zip(names, found, strict=True) if run}
+    missing = {name: each for name, each in zip(names, settings, strict=True) if name not in done}
+    if jobs > 1 and len(missing) > 1:
+        done |= _train_in_parallel(missing, jobs, places, overall)
+    for name, each in zip(names, settings, strict=True):
+        if name not in done:
+            done[name] = _outcome(each, **places, progress=progress(each))
+        yield done[name]
 
 
 def missing_runs(settings: Sequence[Settings], runs_dir: str | Path) -> dict[str, Settings]:
     """Those of `settings` that have no complete run, each once, by the name of its run."""
-    return {run_name(each): each for each in settings if find_run(each, runs_dir) is None}
+    found = find_runs(settings, runs_dir).runs
+    return {run_name(each): each for each, run in zip(settings, found, strict=True) if run is None}
 
 
 def possible_jobs() -> int:
@@ -75,7 +118,7 @@ def possible_jobs() -> int:
 
 def _train_in_parallel(
     settings: Mapping[str, Settings], jobs: int, places: Mapping[str, Any], overall: Progress
-) -> dict[str, RunResult]:
+) -> dict[str, RunResult | Diverged]:
     from joblib import Parallel, delayed
 
     check_writable(Path(places["runs_dir"]))
@@ -86,7 +129,7 @@ def _train_in_parallel(
         parallel = Parallel(**options, return_as="generator_unordered")
     except ValueError:  # a backend that gives all results at the end
         parallel = Parallel(**options)
-    trained: dict[str, RunResult] = {}
+    trained: dict[str, RunResult | Diverged] = {}
     overall("both phases", 0, len(settings))
     for name, run in parallel(delayed(_train)(name, each, dict(places)) for name, each in settings.items()):
         trained[name] = run
@@ -94,9 +137,15 @@ def _train_in_parallel(
     return trained
 
 
-def _train(name: str, settings: Settings, places: dict[str, Any]) -> tuple[str, RunResult]:
-    with threads(RUN_THREADS):
-        return name, run_settings(settings, **places)
+def _train(name: str, settings: Settings, places: dict[str, Any]) -> tuple[str, RunResult | Diverged]:
+    return name, _outcome(settings, **places)
+
+
+def _outcome(settings: Settings, **options: Any) -> RunResult | Diverged:
+    try:
+        return run_settings(settings, **options)
+    except DivergedError as error:
+        return Diverged(settings, str(error))
 
 
 def _available_memory_bytes() -> int:

@@ -1,56 +1,83 @@
-"""Runs on disk: written whole or not at all, read back, listed."""
+"""Runs on disk: written whole or not at all, listed, found again."""
 
 import csv
-import io
+import dataclasses
 import json
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from siamese_mnist.errors import UsageError
+from siamese_mnist.runs.reading import (
+    CONFIG,
+    HISTORY,
+    RESULT,
+    SCORES,
+    WEIGHTS,
+    RunError,
+    check_files,
+    read_config,
+    read_history,
+    read_run,
+    read_scores,
+    read_weights,
+)
+from siamese_mnist.runs.result import RunResult
+from siamese_mnist.settings.settings import Settings
 
-_HISTORY = ("phase", "loss", "accuracy", "validation_loss", "validation_accuracy")
+__all__ = [
+    "Found",
+    "RunError",
+    "RunResult",
+    "Scan",
+    "Skipped",
+    "check_writable",
+    "find_run",
+    "find_runs",
+    "list_runs",
+    "read_config",
+    "read_history",
+    "read_run",
+    "read_scores",
+    "read_weights",
+    "scan_runs",
+    "write_run",
+]
 
 
-class Record(dict[str, Any]):
-    """A JSON object whose keys can also be read as attributes: `result.test.accuracy`."""
+class Skipped(NamedTuple):
+    """What lies where a run would and is none."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        super().__init__({key: _record(value) for key, value in values.items()})
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"no field {name!r}; there are: {', '.join(self)}") from None
+    path: Path  # its folder
+    reason: str  # one line that names file and field
 
 
-def _record(value: Any) -> Any:
-    return Record(value) if isinstance(value, Mapping) else value
+class Scan(NamedTuple):
+    """What a folder of runs holds."""
+
+    runs: list[RunResult]  # oldest first
+    skipped: list[Skipped]
 
 
-class RunResult(Record):
-    """What `result.json` holds: settings, figures and costs of one run; `run_dir` is where it is kept."""
+class Found(NamedTuple):
+    """What a search for runs found."""
 
-
-class RunError(UsageError):
-    """A run folder that cannot be read or written; the message names it and the mend."""
+    runs: list[RunResult | None]  # one for each of the settings searched for
+    skipped: list[Skipped]
 
 
 def write_run(
     runs_dir: Path,
     name: str,
     *,
-    result: Mapping[str, Any],
+    result: RunResult,
     config: Mapping[str, Any],
     history: Iterable[Sequence[Any]],
     weights: Mapping[str, Tensor],
@@ -78,15 +105,15 @@ def write_run(
         runs_dir.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=runs_dir))
         temporary.chmod(0o755)
-        save_file({key: value.contiguous() for key, value in weights.items()}, temporary / "model.safetensors")
-        (temporary / "model.safetensors").chmod(0o644)  # safetensors makes it private
-        np.savez_compressed(temporary / "test_scores.npz", allow_pickle=False, **scores)
-        _write_json(temporary / "config.json", config)
-        with (temporary / "history.csv").open("w", newline="") as file:
+        save_file({key: value.contiguous() for key, value in weights.items()}, temporary / WEIGHTS)
+        (temporary / WEIGHTS).chmod(0o644)  # safetensors makes it private
+        np.savez_compressed(temporary / SCORES, allow_pickle=False, **scores)
+        _write_json(temporary / CONFIG, config)
+        with (temporary / HISTORY).open("w", newline="") as file:
             csv.writer(file).writerows(history)
         for place in _places(runs_dir, name):
-            finished = RunResult({**result, "run_dir": str(place)})
-            _write_json(temporary / "result.json", finished)
+            finished = dataclasses.replace(result, run_dir=str(place))
+            _write_json(temporary / RESULT, finished.as_dict())
             try:
                 temporary.rename(place)
             except OSError:
@@ -118,74 +145,59 @@ def check_writable(runs_dir: Path) -> None:
         raise _unwritable(runs_dir, error) from error
 
 
-def read_run(run_dir: str | Path) -> RunResult:
-    """Reads a complete run's `result.json`.
-
-    Raises:
-        RunError: if there is none, or it is damaged.
-    """
-    path = Path(run_dir) / "result.json"
-    try:
-        values = json.loads(path.read_text())
-        return RunResult({**values, "run_dir": str(run_dir)})
-    except FileNotFoundError as error:
-        raise RunError(f"{run_dir} is not a complete run: it has no result.json") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error}); train the run again") from error
-
-
-def read_weights(run_dir: str | Path) -> dict[str, Tensor]:
-    """Reads a run's tensors by name; nothing is unpickled.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = Path(run_dir) / "model.safetensors"
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{path} cannot be read ({error}); train the run again") from error
-
-
-def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
-    """Reads the run's test pairs: left, right (P,) int64, same (P,) bool, score, swapped_score (P,) float32.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
-    path = Path(run_dir) / "test_scores.npz"
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as columns:
-            return {name: columns[name] for name in ("left", "right", "same", "score", "swapped_score")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise RunError(f"{path} is missing or damaged; train the run again") from error
-
-
-def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
-    """Reads phase 2 of the run's curve: loss, accuracy, validation_loss, validation_accuracy (U,), a value an update.
-
-    Validation columns are NaN where nothing was measured.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
-    path = Path(run_dir) / "history.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [[float(row[name] or "nan") for name in _HISTORY] for row in csv.DictReader(file)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path} cannot be read ({error!r}); train the run again") from error
-    table = np.array(rows, dtype=np.float64).reshape(-1, len(_HISTORY))
-    table = table[table[:, 0] == 2]
-    return dict(zip(_HISTORY[1:], table[:, 1:].T, strict=True))
-
-
 def list_runs(runs_dir: str | Path) -> list[RunResult]:
-    """All complete, readable runs below `runs_dir`, oldest first."""
-    return list(_readable(Path(runs_dir)))
+    """All complete, readable runs below `runs_dir`, oldest first; `scan_runs` says what was skipped too."""
+    return scan_runs(runs_dir).runs
+
+
+def scan_runs(runs_dir: str | Path, *, whole: bool = False) -> Scan:
+    """All complete runs below `runs_dir`, oldest first, and what had to be skipped.
+
+    Args:
+        runs_dir: folder of all runs; one that is missing holds none.
+        whole: whether scores, weights and curves are read too, and a run without them is skipped.
+
+    Raises:
+        RunError: if the folder cannot be read.
+    """
+    runs: list[RunResult] = []
+    skipped: list[Skipped] = []
+    for folder in _folders(Path(runs_dir)):
+        try:
+            run = read_run(folder)
+            if whole:
+                check_files(folder)
+        except RunError as error:
+            skipped.append(Skipped(folder, str(error)))
+        else:
+            runs.append(run)
+    return Scan(runs, skipped)
+
+
+def find_run(settings: Settings, runs_dir: str | Path) -> RunResult | None:
+    """The newest complete run of exactly these settings by this version, all its files readable, if there is one."""
+    return find_runs([settings], runs_dir).runs[0]
+
+
+def find_runs(settings: Sequence[Settings], runs_dir: str | Path) -> Found:
+    """For each of `settings` what `find_run` finds, the folder read once."""
+    complete, skipped = scan_runs(runs_dir)
+    own = [run for run in reversed(complete) if run.versions["siamese_mnist"] == version("siamese-mnist")]
+    damaged: dict[str, Skipped] = {}
+
+    def newest(wanted: Mapping[str, Any]) -> RunResult | None:
+        for run in own:
+            if run.config == wanted and run.run_dir not in damaged:
+                try:
+                    check_files(run.run_dir)
+                except RunError as error:
+                    damaged[run.run_dir] = Skipped(Path(run.run_dir), str(error))
+                else:
+                    return run
+        return None
+
+    found = [newest(json.loads(json.dumps(each.as_dict()))) for each in settings]
+    return Found(found, [*skipped, *damaged.values()])
 
 
 def _unwritable(runs_dir: Path, error: Exception) -> RunError:
@@ -193,13 +205,18 @@ def _unwritable(runs_dir: Path, error: Exception) -> RunError:
     return RunError(f"cannot write a run to {runs_dir} ({reason}); name another folder with --runs-dir")
 
 
-def _readable(runs_dir: Path) -> Iterator[RunResult]:
-    found = [path for path in runs_dir.glob("*/result.json") if not path.parent.name.startswith(".")]
-    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns):
-        try:
-            yield read_run(path.parent)
-        except RunError:
-            continue
+def _folders(runs_dir: Path) -> Iterator[Path]:
+    """Folders that have a `result.json` of whatever kind, oldest first."""
+    ages: dict[Path, int] = {}
+    try:
+        for folder in runs_dir.iterdir():
+            if not folder.name.startswith(".") and os.path.lexists(folder / RESULT):
+                ages[folder] = os.lstat(folder / RESULT).st_mtime_ns
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise RunError(f"{runs_dir} cannot be read ({error.strerror}); name another folder with --runs-dir") from error
+    return iter(sorted(ages, key=ages.__getitem__))
 
 
 def _places(runs_dir: Path, name: str) -> Iterator[Path]:
@@ -211,4 +228,4 @@ def _places(runs_dir: Path, name: str) -> Iterator[Path]:
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n")
+    path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n")

@@ -1,5 +1,7 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and files of other hands, read with care."""
 
+import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,3 +25,22 @@ def unfinished(place: Path) -> Iterator[Path]:
         path = Path(folder) / place.name
         yield path
         path.replace(place)
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Content of a regular file of at most `limit` bytes; a pipe, a device or a folder is refused without waiting.
+
+    Raises:
+        OSError: if it cannot be opened or read.
+        ValueError: if it is no regular file, or larger than `limit`.
+    """
+    # Opening a pipe or a terminal would wait for its other side.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        content = file.read(limit + 1) if status.st_size <= limit else b""
+        if max(status.st_size, len(content)) > limit:
+            raise ValueError(f"it is larger than {limit:,} bytes")
+    return content

@@ -8,7 +8,12 @@ from pathlib import Path
 
 def made_by(command: str) -> str:
     """The sentence that says which command made a page, where and when."""
-    return f"Made by `{command}` on {_processor()}, {os.cpu_count()} cores, {date.today():%d %B %Y}."
+    return f"Made by `{command}` on {machine()}, {date.today():%d %B %Y}."
+
+
+def machine() -> str:
+    """Processor and number of cores, such as "AMD EPYC 7763 64-Core Processor, 2 cores"."""
+    return f"{_processor()}, {os.cpu_count()} cores"
 
 
 def _processor() -> str:

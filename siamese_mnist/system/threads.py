@@ -13,6 +13,11 @@ import torch
 
 T = TypeVar("T")
 
+RUN_THREADS = 1
+"""Threads of every training: sums are added in another order with another number of threads, and the figures change
+with it, so the number must not depend on the program around a run, nor on how many runs are trained at once. Small
+operations split over threads also wait for each other most of the time where another program wants the cores too."""
+
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """The two phases (report, section 3.1), each one visible loop."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.designs import Model, to_unit
 from siamese_mnist.settings.protocol import SCHEDULES, TrainingProtocol
 from siamese_mnist.training.adam import Adam
@@ -20,6 +22,10 @@ Progress = Callable[[str, int, int], None]
 
 def silent(stage: str, done: int, total: int) -> None:
     """A `Progress` that tells nobody."""
+
+
+class DivergedError(UsageError):
+    """A training whose numbers stopped being finite; the message names phase, update and the setting to change."""
 
 
 class Curve(NamedTuple):
@@ -63,6 +69,7 @@ def pretrain(
             labels = data.labels[rows]
             logits = head(model.backbone(model.pretraining_input(images[rows])))
             loss = F.cross_entropy(logits, labels)
+            _check_finite(loss, "phase 1", len(epochs) + 1, updates, protocol, "pretrain_learning_rate")
             loss.backward()
             optimizer.step()
             epochs.append(epoch)
@@ -115,6 +122,7 @@ def train(
     if not frozen:
         learning_rate = protocol.backbone_learning_rate
         plans.append((_adam(model.backbone, learning_rate, protocol), learning_rate, protocol.backbone_every))
+    rates = ("learning_rate",) if frozen else ("learning_rate", "backbone_learning_rate")
     factor = SCHEDULES[protocol.schedule]
     epochs: list[int] = []
     measured = _Measured()
@@ -122,6 +130,7 @@ def train(
     model.backbone.train(not frozen)
     for epoch, rows, features in batches:
         loss, scores, same = batches.loss(rows, features)
+        _check_finite(loss, "phase 2", len(epochs) + 1, batches.updates, protocol, *rates)
         loss.backward()
         for optimizer, learning_rate, every in plans:
             if (len(epochs) + 1) % every == 0:
@@ -202,6 +211,18 @@ class _HeldOut:
         else:
             features = self.model.bank_rows(self.bank, self.pairs, rows)
         self.measured.add(*self.model.pair_loss(features, same, left), same)
+
+
+def _check_finite(loss: Tensor, phase: str, update: int, updates: int, protocol: TrainingProtocol, *rates: str) -> None:
+    """Stops a diverged training. Elsewhere than on the CPU, where asking costs a wait, every hundredth update is asked.
+
+    Raises:
+        DivergedError: if the loss is not finite.
+    """
+    asked = loss.device.type == "cpu" or update % 100 == 0 or update == updates
+    if asked and not math.isfinite(value := loss.item()):
+        given = " or ".join(f"{name} (it is {getattr(protocol, name):g})" for name in rates)
+        raise DivergedError(f"{phase} diverged: the loss is {value} at update {update} of {updates}; lower {given}")
 
 
 def _adam(module: nn.Module, learning_rate: float, protocol: TrainingProtocol) -> Adam:

@@ -10,7 +10,7 @@ from typing import Any
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.comparison import compare
-from siamese_mnist.runs.store import RunError, RunResult, list_runs, read_run
+from siamese_mnist.runs.store import RunResult, read_run, scan_runs
 from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.system.files import unfinished
 from siamese_mnist.visualisation.figures import THEME_CSS, save, to_svg
@@ -36,27 +36,16 @@ def choose_runs(run_dirs: Sequence[str | Path], runs_dir: str | Path) -> list[Ru
     if run_dirs:
         runs = [read_run(each) for each in dict.fromkeys(Path(each) for each in run_dirs)]
     else:
-        newest = {str(run.get("config")): run for run in list_runs(runs_dir)}
+        newest = {str(run.config): run for run in scan_runs(runs_dir, whole=True).runs}
         runs = list(newest.values())
     if not runs:
         raise UsageError(f"no complete run below {runs_dir}; train one with `siamese-mnist run`, or see --runs-dir")
-    for run in runs:
-        for path in ("variant", "seed", "dataset", "config.variant", "config.recipe", "test.pairs_digest"):
-            _required(run, path)
     _check_comparable(runs)
     named = list(zip(entry_names([run.config for run in runs]), runs, strict=True))
     order = list(dict.fromkeys(name for name, _ in named))
     if not run_dirs:
         order.sort(key=lambda name: (name != "baseline", name.partition(":")[0] != "baseline"))
     return [run for _, run in sorted(named, key=lambda each: (order.index(each[0]), each[1].seed))]
-
-
-def _required(run: RunResult, path: str) -> None:
-    values: Any = run
-    for name in path.split("."):
-        if not isinstance(values, dict) or name not in values:
-            raise RunError(f"{run.run_dir} is damaged (its result.json has no {path}); train the run again")
-        values = values[name]
 
 
 def _check_comparable(runs: Sequence[RunResult]) -> None:
@@ -102,10 +91,7 @@ def write_report(runs: Sequence[RunResult], output: str | Path, data_dir: str | 
 def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
     """The whole page as text; see `write_report`."""
     finished = _read(runs, data_dir)
-    try:
-        rows = compare(runs)
-    except (KeyError, AttributeError, TypeError) as error:
-        raise RunError(f"a result.json of these runs is damaged ({error!r}); train the runs again") from error
+    rows = compare(runs)
     first = _first_of_each(finished)
     entries = list(first)
     sections = [("together", "All together", _pictures(joint_pictures(finished), "together"))]
@@ -256,7 +242,7 @@ def _sentence(row: Row) -> str:
 def _run_list(runs: Sequence[RunResult]) -> str:
     return "".join(
         f"<li>{escape(run.variant)}, seed {escape(str(run.seed))}: <code>{escape(run.run_dir)}</code>, "
-        f"siamese-mnist {escape(str(run.get('versions', {}).get('siamese_mnist', 'unknown')))}</li>\n"
+        f"siamese-mnist {escape(run.versions['siamese_mnist'])}</li>\n"
         for run in runs
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.data import load_dataset
-from siamese_mnist.evaluation import Decision, check_pairs, equal_error_rate, roc_auc
+from siamese_mnist.evaluation import Decision, equal_error_rate, roc_auc
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
 from siamese_mnist.visualisation import figures
@@ -45,7 +45,7 @@ class Finished:
     @property
     def decision(self) -> Decision:
         """The run's threshold and calibration."""
-        return Decision(self.run.decision.threshold, self.run.decision.slope)
+        return self.run.decision
 
 
 def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str | None = None) -> Finished:
@@ -61,25 +61,18 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
         UsageError: if its data set is not to be had.
     """
     columns = read_scores(run.run_dir)
-    dataset = load_dataset(_field(run, "dataset"), data_dir)
+    dataset = load_dataset(run.dataset, data_dir)
     images, labels, _ = dataset.test
-    try:
-        scores, same = check_pairs(columns["score"], columns["same"])
-        left, right = columns["left"].astype(np.int64), columns["right"].astype(np.int64)
-        if not len(left) == len(right) == len(same):
-            raise ValueError("left, right and same differ in length")
-        if min(left.min(), right.min()) < 0 or max(left.max(), right.max()) >= len(labels):
-            raise ValueError(f"rows outside the {len(labels)} test images")
-        Decision(run.decision.threshold, run.decision.slope)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{run.run_dir} is damaged ({error}); train the run again") from error
+    left, right = columns["left"].astype(np.int64), columns["right"].astype(np.int64)
+    if max(left.max(), right.max()) >= len(labels):
+        raise RunError(f"{run.run_dir} is damaged (rows outside the {len(labels)} test images); train the run again")
     return Finished(
         name=name or run.variant,
         run=run,
         left=left,
         right=right,
-        same=same,
-        scores=scores,
+        same=columns["same"],
+        scores=columns["score"].astype(np.float64),
         images=images.numpy(),
         labels=labels.numpy(),
         classes=dataset.classes,
@@ -119,15 +112,12 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
     Raises:
         RunError: if its figures or its model are damaged.
     """
-    run, test = finished.run, _field(finished.run, "test")
+    run, test = finished.run, finished.run.test
     predicted = finished.decision.predict(finished.scores)
     probability = finished.decision.probability(finished.scores)
     correct = predicted == finished.same
-    try:
-        matrix = np.array(test.confusion_matrix).reshape(2, 2)
-        by_class = {name: {key: float(test[name][key]) for key in ("precision", "recall", "f1")} for name in _CLASSES}
-    except (KeyError, AttributeError, TypeError, ValueError) as error:
-        raise RunError(f"{run.run_dir} is damaged ({error!r}); train the run again") from error
+    matrix = np.array(test.confusion_matrix)
+    by_class = {"same": test.same.as_dict(), "different": test.different.as_dict()}
     yield Picture(
         "classes",
         "Precision, recall and F1",
@@ -169,7 +159,7 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
         "Where a probability of 0.8 is stated, 80 % of the pairs should be same: points on the diagonal. Below it, the "
         "stated probability is too high. Bars: 95 % intervals that know which pairs share images. The lower panel "
         "counts the pairs.",
-        f"Expected calibration error {test.get('expected_calibration_error', float('nan')):.4f}.",
+        f"Expected calibration error {test.expected_calibration_error:.4f}.",
         figures.calibration(probability, finished.same, finished.left, finished.right),
     )
     left_labels, right_labels = finished.labels[finished.left], finished.labels[finished.right]
@@ -181,7 +171,7 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
         _most_confused(correct, left_labels, right_labels, finished.classes),
         figures.digit_errors(correct, left_labels, right_labels, finished.classes),
     )
-    if _field(run, "config").get("design") == "siamese":
+    if run.config["design"] == "siamese":
         shown = slice(_MAPPED_IMAGES)
         embeddings = load(run.run_dir).embed(finished.images[shown])
         yield Picture(
@@ -212,9 +202,6 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
     )
 
 
-_CLASSES = ("same", "different")
-
-
 def _most_confused(
     correct: NDArray[np.bool_], left: NDArray[np.int64], right: NDArray[np.int64], names: Sequence[str]
 ) -> str:
@@ -229,9 +216,3 @@ def _most_confused(
 
 def _listed(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value:.4f}" for name, value in values.items())
-
-
-def _field(run: RunResult, name: str) -> Any:
-    if name not in run:
-        raise RunError(f"{run.run_dir} is damaged (its result.json has no {name!r}); train the run again")
-    return run[name]

@@ -30,7 +30,7 @@ def test_every_claim_gets_a_verdict(found):
 def test_evidence_holds_every_design_with_every_seed(evidence):
     assert list(evidence.runs) == list(ENTRIES)
     assert all([run.seed for run in runs] == [0, 1] for runs in evidence.runs.values())
-    assert evidence.runs["three blocks"][0].config.parts.backbone_options == {"blocks": 3}
+    assert evidence.runs["three blocks"][0].config["parts"]["backbone_options"] == {"blocks": 3}
     assert evidence.runs["no phase 1"][0].phase1.epochs == 0
     assert [row["entry"] for row in evidence.rows.values()] == list(ENTRIES.values())
 

@@ -187,5 +187,5 @@ def test_locate_takes_the_newest(tmp_path, short):
 def test_a_run_of_other_hands(finished, tmp_path, content):
     shutil.copytree(finished["siamese"].run_dir, tmp_path, dirs_exist_ok=True)
     (tmp_path / "config.json").write_text(content)
-    with pytest.raises(RunError, match=r"cannot be used .*; train the run again"):
+    with pytest.raises(RunError, match=r"config\.json cannot be read .*; train the run again"):
         load(tmp_path)

@@ -1,6 +1,5 @@
 """Rows with intervals and verdicts."""
 
-import json
 from pathlib import Path
 from statistics import stdev
 
@@ -26,14 +25,14 @@ def made(finished, tmp_path):
         rng = np.random.default_rng([seed, *variant.encode()])
         right = rng.random(pairs["same"].size) < accuracy
         score = np.where(right == pairs["same"], 1, -1) * rng.exponential(size=right.size)
-        values = json.loads(json.dumps(template)) | {"variant": variant, "seed": seed}
+        values = template.as_dict() | {"variant": variant, "seed": seed}
         values["config"] |= {"variant": variant, "seed": seed, "recipe": "report", "parts": {}, "protocol": {}}
         values["run_dir"] = str(tmp_path / f"{variant}-{seed}")
         values["decision"] |= {"threshold": 0.0, "slope": 1.0}
         values["test"] |= evaluate(score, pairs["same"], decision, swapped_scores=score)
         Path(values["run_dir"]).mkdir()
         np.savez(Path(values["run_dir"]) / "test_scores.npz", **pairs | {"score": score})
-        return RunResult(values | changes)
+        return RunResult.from_dict({**values, **changes, "test": values["test"] | changes.get("test", {})})
 
     return make
 

@@ -17,8 +17,8 @@ from sklearn import metrics
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.runs import experiment
-from siamese_mnist.runs.experiment import find_run
-from siamese_mnist.runs.store import RunError, RunResult, read_scores
+from siamese_mnist.runs.result import Parameters
+from siamese_mnist.runs.store import RunError, RunResult, find_run, read_scores
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
 
@@ -27,6 +27,9 @@ FILES = {"config.json", "history.csv", "model.safetensors", "result.json", "test
 TINY = {"train_pairs": 200, "test_pairs": 100, "pretrain_epochs": 0, "epochs": 1, "curve": False}
 PER_CLASS = {"precision", "recall", "f1"}
 REQUIRED = {
+    "format": None,
+    "split": {"name", "fold"},
+    "machine": None,
     "variant": None,
     "dataset": None,
     "seed": None,
@@ -79,7 +82,7 @@ def equal_weights(first, second):
 
 def bare(figures):
     """Test figures as plain values, for a comparison bit by bit."""
-    return json.loads(json.dumps(figures))
+    return figures.as_dict()
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -87,7 +90,7 @@ def test_run_folder(finished, variant):
     run = finished[variant]
     folder = Path(run.run_dir)
     assert {path.name for path in folder.iterdir()} == FILES
-    assert json.loads((folder / "result.json").read_text()) == run
+    assert json.loads((folder / "result.json").read_text()) == run.as_dict()
     config = json.loads((folder / "config.json").read_text())
     assert run.config.items() <= config.items()
     assert config["image_size"] == [28, 28]
@@ -103,8 +106,8 @@ def test_result_has_all_fields(finished, variant):
     for name, fields in REQUIRED.items():
         assert name in run
         if fields is not None:
-            assert fields <= run[name].keys(), name
-    assert run.test.same.keys() == run.test.different.keys() == PER_CLASS
+            assert fields <= run.as_dict()[name].keys(), name
+    assert run.as_dict()["test"]["same"].keys() == run.as_dict()["test"]["different"].keys() == PER_CLASS
     assert (run.variant, run.dataset, run.seed) == (variant, "mnist-small", 0)
     assert {"python", "torch", "siamese_mnist"} <= run.versions.keys()
 
@@ -147,7 +150,7 @@ def test_figures_by_scikit_learn(finished, small, variant):
     assert run.test.confusion_matrix == metrics.confusion_matrix(same, answer).tolist()
     for label, figures in ((1, run.test.same), (0, run.test.different)):
         expected = metrics.precision_recall_fscore_support(same, answer, labels=[label], average="macro")
-        assert list(figures.values()) == pytest.approx(expected[:3])
+        assert list(figures.as_dict().values()) == pytest.approx(expected[:3])
     swapped = kept["swapped_score"] >= run.decision.threshold
     assert run.test.swap_agreement == pytest.approx((answer == swapped).mean())
 
@@ -163,7 +166,7 @@ def test_weights_give_the_scores_again(finished, trained, small, variant):
 
 
 def test_parameters(finished):
-    assert finished["baseline"].parameters == {"backbone": 3226, "pretraining_head": 99_018, "head": 401_762}
+    assert finished["baseline"].parameters == Parameters(backbone=3226, pretraining_head=99_018, head=401_762)
     assert finished["siamese"].parameters.backbone < 3226
 
 

@@ -1,5 +1,6 @@
 """Many runs: found again, trained where missing, the same however many at once."""
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from joblib._parallel_backends import ThreadingBackend
 from siamese_mnist import UsageError
 from siamese_mnist.runs import jobs
 from siamese_mnist.runs.jobs import ensure_runs, missing_runs, possible_jobs
-from siamese_mnist.runs.store import RunResult, list_runs, read_scores
+from siamese_mnist.runs.store import list_runs, read_scores
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import silent
 
@@ -46,7 +47,7 @@ TINY = {"train_pairs": 640, "test_pairs": 300, "pretrain_epochs": 0, "epochs": 1
 
 
 def figures(run):
-    return {name: value for name, value in run.items() if name in ("test", "decision", "seed", "variant", "train")}
+    return {name: run[name] for name in ("test", "decision", "seed", "variant", "train")}
 
 
 def test_the_number_of_jobs_changes_no_figure(tmp_path):
@@ -94,7 +95,7 @@ def test_a_registered_backend_trains_the_runs(tmp_path, finished, monkeypatch, g
     def train(settings, *, runs_dir, **_):
         folder = Path(runs_dir) / f"seed{settings.seed}"
         shutil.copytree(finished["siamese"].run_dir, folder)
-        return RunResult(finished["siamese"] | {"seed": settings.seed, "run_dir": str(folder)})
+        return dataclasses.replace(finished["siamese"], seed=settings.seed, run_dir=str(folder))
 
     monkeypatch.setattr(jobs, "run_settings", train)
     monkeypatch.setattr(ListOnly, "supports_return_generator", generator)

@@ -1,6 +1,7 @@
 """Runs on disk: whole or not at all."""
 
 import csv
+import dataclasses
 import errno
 import json
 import os
@@ -11,9 +12,9 @@ import pytest
 import safetensors.torch
 import torch
 
+from siamese_mnist.runs.result import RunResult
 from siamese_mnist.runs.store import (
     RunError,
-    RunResult,
     check_writable,
     list_runs,
     read_run,
@@ -21,9 +22,10 @@ from siamese_mnist.runs.store import (
     read_weights,
     write_run,
 )
+from tests.conftest import example_result
 
-RESULT = {"variant": "siamese", "test": {"accuracy": 0.9, "same": {"f1": 0.8}}, "phase1": {"accuracy": None}}
-CONFIG = {"seed": 0, "classes": ["0", "1"]}
+RESULT = RunResult.from_dict(example_result())
+CONFIG = {"seed": 0, "image_size": [28, 28], "classes": ["0", "1"]}
 HISTORY = [("phase", "loss"), (1, 0.5), (2, "")]
 WEIGHTS = {"w": torch.arange(6.0).view(2, 3), "turned": torch.arange(6.0).view(2, 3).T, "count": torch.tensor(3)}
 SCORES = {
@@ -49,9 +51,9 @@ def content(folder):
 def test_written_run(tmp_path):
     result = write(tmp_path / "new" / "runs")
     folder = tmp_path / "new" / "runs" / "a"
-    assert result == RESULT | {"run_dir": str(folder)}
+    assert result == dataclasses.replace(RESULT, run_dir=str(folder))
     assert {path.name for path in folder.iterdir()} == FILES
-    assert json.loads((folder / "result.json").read_text()) == result
+    assert json.loads((folder / "result.json").read_text()) == result.as_dict()
     assert json.loads((folder / "config.json").read_text()) == CONFIG
     with (folder / "history.csv").open(newline="") as file:
         assert list(csv.reader(file)) == [["phase", "loss"], ["1", "0.5"], ["2", ""]]
@@ -71,19 +73,10 @@ def test_read_back(tmp_path):
         np.testing.assert_array_equal(scores[name], column, strict=True)
 
 
-def test_result_by_attribute():
-    result = RunResult(RESULT)
-    assert result.test.same.f1 == result["test"]["same"]["f1"] == 0.8
-    assert json.loads(json.dumps(result)) == RESULT
-    with pytest.raises(AttributeError, match="no field 'accuracy'; there are: variant, test, phase1"):
-        _ = result.accuracy
-    assert not hasattr(result, "accuracy")
-
-
 def test_a_taken_name_gets_a_number(tmp_path):
     write(tmp_path)
     before = content(tmp_path)
-    second, third = write(tmp_path, result=RESULT | {"variant": "x"}), write(tmp_path)
+    second, third = write(tmp_path, result=dataclasses.replace(RESULT, variant="x")), write(tmp_path)
     assert [Path(each.run_dir).name for each in (second, third)] == ["a-2", "a-3"]
     assert json.loads((tmp_path / "a-2" / "result.json").read_text())["run_dir"] == str(tmp_path / "a-2")
     assert before.items() <= content(tmp_path).items(), "the first run stays as it was"
@@ -187,13 +180,14 @@ def flip_bytes(path):
 def test_reading_damaged_arrays(tmp_path, read, name, damage):
     write(tmp_path, scores={key: np.tile(column, 500) for key, column in SCORES.items()})
     damage(tmp_path / "a" / name)
-    with pytest.raises(RunError, match=rf"{name} (cannot be read .*|is missing or damaged); train the run again"):
+    with pytest.raises(RunError, match=rf"{name} cannot be read .*; train the run again"):
         read(tmp_path / "a")
 
 
 DAMAGES = {
     "truncated": b'{"variant": "sia',
     "empty": b"",
+    "an empty object": b"{}",
     "a list": b"[]",
     "null": b"null",
     "no text": b"\xff\xfe\x00",
@@ -211,7 +205,7 @@ def test_reading_a_damaged_run(tmp_path, damage):
 def test_list_runs(tmp_path):
     """Complete runs only, oldest first, wherever their folder is now."""
     for name, seconds in {"young": 3_000, "old": 1_000, "middle": 2_000}.items():
-        write(tmp_path / "runs", name, result=RESULT | {"variant": name})
+        write(tmp_path / "runs", name, result=dataclasses.replace(RESULT, variant=name))
         os.utime(tmp_path / "runs" / name / "result.json", (seconds, seconds))
     for number, damage in enumerate(DAMAGES.values()):
         write(tmp_path / "runs", f"damaged-{number}")

@@ -205,9 +205,8 @@ def test_no_runs(tmp_path):
     ("values", "words"),
     [
         ({"dataset": "mnist"}, r"different data sets \(mnist-small and mnist\)"),
-        ({"test": {"pairs_digest": "0"}}, "different test pairs"),
-        ({"test": {}}, "has no test.pairs_digest"),
-        ({"config": {"variant": "siamese"}}, "has no config.recipe"),
+        ({"test": {}}, r"result\.json cannot be read \(test\.pairs: "),
+        ({"config": {"variant": "siamese"}}, r"config\.recipe is missing"),
     ],
 )
 def test_runs_that_do_not_belong_together(copied, values, words):
@@ -217,15 +216,23 @@ def test_runs_that_do_not_belong_together(copied, values, words):
         choose_runs(places, folder)
 
 
+def test_other_test_pairs(copied):
+    folder, change = copied
+    (path,) = folder.glob("siamese-*/result.json")
+    test = json.loads(path.read_text())["test"]
+    places = [*folder.glob("baseline-*"), change("siamese", test=test | {"pairs_digest": "0"})]
+    with pytest.raises(UsageError, match="different test pairs"):
+        choose_runs(places, folder)
+
+
 @pytest.mark.parametrize("name", ["test", "phase1", "throughput", "decision", "parameters"])
 def test_damaged_result(copied, name):
     folder, change = copied
     (path,) = folder.glob("siamese-*/result.json")
-    result = json.loads(path.read_text())
-    digest = {"pairs_digest": result["test"]["pairs_digest"]}
-    change("siamese", **{name: digest if name == "test" else {}})
-    with pytest.raises(RunError, match="damaged"):
-        page(choose_runs([], folder))
+    change("siamese", **{name: {}})
+    with pytest.raises(RunError, match=rf"result\.json cannot be read \({name}\..*; train the run again"):
+        choose_runs([path.parent], folder)
+    assert [run.variant for run in choose_runs([], folder)] == ["baseline"]
 
 
 def browse(address, profile, *arguments):

@@ -87,10 +87,10 @@ def rewrite(folder, **changes):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"score": lambda scores: scores * np.nan}, "must be finite"),
+        ({"score": lambda scores: scores * np.nan}, "score holds a number that is not finite"),
         ({"left": lambda rows: rows + 1_000_000}, "outside the 300 test images"),
         ({"left": lambda rows: rows[1:]}, "differ in length"),
-        ({"same": lambda same: same[1:]}, "one entry per pair"),
+        ({"same": lambda same: same[1:]}, "differ in length"),
     ],
 )
 def test_damaged_scores(copied, change, words):

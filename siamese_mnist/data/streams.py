@@ -1,0 +1,20 @@
+"""Random streams: one of its own for every seed and purpose, so that no draw shifts another."""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Purpose(IntEnum):
+    """What a stream is for; the numbers are part of every seed's meaning and stay as they are."""
+
+    TRAIN_PAIRS = 0
+    TEST_PAIRS = 1
+    ORDER = 2  # of a run's batches, from the start of phase 1
+
+
+def stream(seed: int, purpose: Purpose) -> torch.Generator:
+    """The random stream of a seed for a purpose, at its start."""
+    state = np.random.SeedSequence((seed, int(purpose))).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)

@@ -1,0 +1,124 @@
+"""A trained model, measured: its decision, its answers about the test pairs, and whether it has collapsed."""
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from siamese_mnist.data import LabeledImages
+from siamese_mnist.data.pairs import Pairs, pairs_digest
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision
+from siamese_mnist.parts.designs import Model, Siamese, to_unit
+from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist.training.phases import DivergedError
+
+CALIBRATION_PAIRS = 10_000
+_COLLAPSED_SPREAD = 1e-3
+_SHOWN_CLASSES = 62  # letters and digits
+
+
+class Assessment(NamedTuple):
+    """What the test pairs showed."""
+
+    figures: dict[str, Any]  # of `test` in result.json
+    scores: NDArray[np.float32]  # (P,) higher = more alike
+    swapped: NDArray[np.float32]  # (P,) with the two images exchanged
+    pairs_per_second: float
+
+
+def fitting_pairs(drawn: Pairs, threshold: float | None) -> Pairs:
+    """The training pairs that threshold and calibration are fitted on.
+
+    Args:
+        drawn: the training pairs.
+        threshold: of a head that decides by itself, which leaves one number to fit.
+
+    Raises:
+        UsageError: if they do not hold both same and different pairs.
+    """
+    count = CALIBRATION_PAIRS if threshold is None else CALIBRATION_PAIRS // 5
+    fitting = Pairs(*(column[:count] for column in drawn))
+    check_both_kinds(fitting, "train_pairs", len(drawn.same))
+    return fitting
+
+
+def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:
+    """Raises UsageError, naming the setting and its value, unless there are both same and different pairs."""
+    if bool(pairs.same.all()) or not bool(pairs.same.any()):
+        kind = "same" if len(pairs.same) and bool(pairs.same[0]) else "different"
+        raise UsageError(f"{setting} must be large enough for both same and different pairs, got {count}: all {kind}")
+
+
+def fit(
+    model: Model, data: LabeledImages, pairs: Pairs, protocol: TrainingProtocol, generator: torch.Generator
+) -> Decision:
+    """Threshold and calibration from training pairs, their images as the training saw them.
+
+    On plain ones, a model trained on distorted images looks too sure.
+    """
+    images = protocol.augmentation(to_unit(data.images), generator)
+    shown = data._replace(images=images.mul(255).round().byte())
+    return fit_decision(_scores(model, shown, pairs), pairs.same.numpy(), threshold=model.threshold)
+
+
+def assess(model: Model, data: LabeledImages, pairs: Pairs, decision: Decision, classes: int) -> Assessment:
+    """Scores the test pairs in both orders and evaluates the answers.
+
+    Args:
+        model: a trained model.
+        data: test images.
+        pairs: pairs of their rows.
+        decision: fitted on other images.
+        classes: number of classes.
+
+    Raises:
+        DivergedError: if a score is not finite.
+    """
+    clock = time.perf_counter()
+    scores = _scores(model, data, pairs)
+    seconds = time.perf_counter() - clock
+    swapped = _scores(model, data, Pairs(pairs.right, pairs.left, pairs.same))
+    figures = {
+        "pairs_digest": pairs_digest(pairs),
+        **evaluate(scores, pairs.same.numpy(), decision, swapped_scores=swapped),
+        "digit_pairs": _by_classes(scores, data.labels.cpu().numpy(), pairs, decision, classes),
+    }
+    return Assessment(figures, scores, swapped, len(pairs.same) / seconds)
+
+
+def collapse(model: Model, data: LabeledImages) -> str | None:
+    """A sentence if all images have nearly the same embedding, which no loss recovers from; else None."""
+    if not isinstance(model, Siamese):
+        return None
+    embeddings = model.embed(to_unit(data.images[:1000]))
+    spread = float(embeddings.std(0).norm() / embeddings.norm(dim=1).mean().clamp(min=1e-12))
+    if spread > _COLLAPSED_SPREAD:
+        return None
+    return (
+        f"the embeddings have collapsed: their spread is {spread:.1e} of their length; "
+        "try another loss, a smaller learning rate, or a trained backbone"
+    )
+
+
+def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> NDArray[np.float32]:
+    scores: NDArray[np.float32] = model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
+    if not np.isfinite(scores).all():
+        raise DivergedError("the trained model's scores are not finite; set a smaller learning_rate")
+    return scores
+
+
+def _by_classes(
+    scores: NDArray[np.float32], labels: NDArray[np.int64], pairs: Pairs, decision: Decision, classes: int
+) -> dict[str, Any] | None:
+    """Accuracy and number of the test pairs of every two classes, or None for more classes than a table can show."""
+    if classes > _SHOWN_CLASSES:
+        return None
+    correct = decision.predict(scores) == pairs.same.numpy()
+    accuracy, counts = digit_pair_accuracy(correct, labels[pairs.left], labels[pairs.right], classes)
+    return {
+        "accuracy": [[None if np.isnan(each) else each for each in row] for row in accuracy.tolist()],
+        "pairs": counts.tolist(),
+    }

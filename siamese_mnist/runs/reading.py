@@ -1,0 +1,193 @@
+"""Files of a run, read back; what is not as this program writes it is refused in one line."""
+
+import csv
+import io
+import math
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.runs.result import RunResult
+from siamese_mnist.system.files import read_regular
+from siamese_mnist.system.jsonfile import read_object
+
+RESULT, CONFIG, HISTORY = "result.json", "config.json", "history.csv"
+SCORES, WEIGHTS = "test_scores.npz", "model.safetensors"
+
+_LARGEST_RESULT = 1 << 22
+_LARGEST_TABLE = 1 << 28
+_LARGEST_WEIGHTS = 1 << 33
+_COLUMNS = {"left": "i", "right": "i", "same": "b", "score": "f", "swapped_score": "f"}  # kinds of NumPy types
+_CURVE = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+
+
+class RunError(UsageError):
+    """A run folder that cannot be read or written; the message names it and the mend."""
+
+
+def read_run(run_dir: str | Path) -> RunResult:
+    """Reads a complete run's `result.json`.
+
+    Raises:
+        RunError: if there is none, it is damaged, or a newer siamese-mnist wrote it; the message names file and field.
+    """
+    path = Path(run_dir) / RESULT
+    try:
+        return RunResult.from_dict({**read_object(path, _LARGEST_RESULT), "run_dir": str(run_dir)})
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise RunError(f"{run_dir} is not a complete run: it has no {RESULT}") from error
+    except (OSError, ValueError) as error:
+        mend = "install one" if "newer siamese-mnist" in str(error) else "train the run again"
+        raise RunError(f"{path} cannot be read ({_reason(error)}); {mend}") from error
+
+
+def check_files(run_dir: str | Path) -> None:
+    """Reads all that a run keeps beside its `result.json`, so that it can be compared and used.
+
+    Raises:
+        RunError: if a file is missing or damaged.
+    """
+    read_config(run_dir)
+    read_scores(run_dir)
+    read_history(run_dir)
+    read_weights(run_dir)
+
+
+def read_config(run_dir: str | Path) -> dict[str, Any]:
+    """Reads what a run's model is made of: its settings, `image_size` and `classes`.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    with _read(run_dir, CONFIG) as path:
+        values = read_object(path)
+        size, classes = values.get("image_size"), values.get("classes")
+        if not (isinstance(size, list) and len(size) == 2 and all(type(each) is int and each > 0 for each in size)):
+            raise ValueError(f"image_size must be height and width, got {size!r}")
+        if not (isinstance(classes, list) and classes and all(isinstance(each, str) for each in classes)):
+            raise ValueError("classes must be a list of names")
+        return values
+
+
+def read_weights(run_dir: str | Path) -> dict[str, Tensor]:
+    """Reads a run's tensors by name; nothing is unpickled.
+
+    Raises:
+        RunError: if the file is missing or damaged, or a number in it is not finite.
+    """
+    with _read(run_dir, WEIGHTS) as path:
+        return parse_weights(read_regular(path, _LARGEST_WEIGHTS))
+
+
+def parse_weights(content: bytes) -> dict[str, Tensor]:
+    """Tensors by name out of a file in the safetensors format.
+
+    Raises:
+        ValueError: if it is none, or a number in it is not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise ValueError(f"{name} holds a number that is not finite")
+    return tensors
+
+
+def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
+    """Reads the run's test pairs: left, right (P,) int64, same (P,) bool, score, swapped_score (P,) float32.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    with _read(run_dir, SCORES) as path:
+        with zipfile.ZipFile(io.BytesIO(read_regular(path, _LARGEST_TABLE))) as archive:
+            columns = {name: _column(archive, name, kind) for name, kind in _COLUMNS.items()}
+        _check_columns(columns)
+        return columns
+
+
+def _column(archive: zipfile.ZipFile, name: str, kind: str) -> NDArray[Any]:
+    """A column of an .npz file; its header decides nothing about the memory that is taken."""
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.file_size > _LARGEST_TABLE:
+        raise ValueError(f"{name} is larger than {_LARGEST_TABLE:,} bytes")
+    content = archive.read(entry)
+    stream = io.BytesIO(content)
+    np.lib.format.read_magic(stream)
+    shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    if dtype.kind != kind:
+        raise ValueError(f"{name} is of type {dtype}")
+    if len(shape) != 1 or shape[0] * dtype.itemsize != len(content) - stream.tell():
+        raise ValueError(f"{name} is of shape {shape}, which its bytes do not fill")
+    return np.frombuffer(content, dtype, offset=stream.tell()).copy()
+
+
+def _check_columns(columns: Mapping[str, NDArray[Any]]) -> None:
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"its columns differ in length: {lengths}")
+    same = columns["same"]
+    if not (same.any() and not same.all()):
+        raise ValueError("same must hold both same and different pairs")
+    for name in ("score", "swapped_score"):
+        if not np.isfinite(columns[name]).all():
+            raise ValueError(f"{name} holds a number that is not finite")
+    for name in ("left", "right"):
+        if columns[name].min() < 0:
+            raise ValueError(f"{name} holds a negative row")
+
+
+def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
+    """Reads phase 2 of the run's curve: loss, accuracy, validation_loss, validation_accuracy (U,), a value an update.
+
+    Validation columns are NaN where nothing was measured.
+
+    Raises:
+        RunError: if the file is missing or damaged.
+    """
+    with _read(run_dir, HISTORY) as path:
+        rows = csv.DictReader(io.StringIO(read_regular(path, _LARGEST_TABLE).decode()))
+        columns: dict[str, list[float]] = {name: [] for name in _CURVE}
+        for row in rows:
+            if row["phase"] == "2":
+                for name, column in columns.items():
+                    column.append(_measured(row[name], name, rows.line_num))
+        return {name: np.array(column, dtype=np.float64) for name, column in columns.items()}
+
+
+def _measured(text: str | None, name: str, line: int) -> float:
+    if text == "" and name.startswith("validation_"):
+        return math.nan
+    number = float(text or "nan")
+    if not math.isfinite(number):
+        raise ValueError(f"{name} in line {line} must be a finite number, got {text!r}")
+    return number
+
+
+@contextmanager
+def _read(run_dir: str | Path, name: str) -> Iterator[Path]:
+    """The path of a run's file; whatever damage raises while it is read becomes a RunError."""
+    path = Path(run_dir) / name
+    try:
+        yield path
+    except KeyError as error:
+        raise RunError(f"{path} cannot be read (it has no {error}); train the run again") from error
+    except (OSError, ValueError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise RunError(f"{path} cannot be read ({_reason(error)}); train the run again") from error
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())
