@@ -7,7 +7,7 @@ from typing import Any
 
 from study import arguments, by_group, mean_interval, publish, run_all, table
 
-from siamese_mnist.runs.comparison import compare
+from siamese_mnist.runs.comparison import Row, compare
 from siamese_mnist.runs.store import RunResult
 from siamese_mnist.settings.entries import read_entry
 from siamese_mnist.system.machine import made_by
@@ -80,7 +80,7 @@ could show.
     publish(page, options.output)
 
 
-def _line(answer: str, entry: str, row: dict[str, Any], phase_1: list[float]) -> list[str]:
+def _line(answer: str, entry: str, row: Row, phase_1: list[float]) -> list[str]:
     low, high = row["accuracy_interval"]
     cells = [answer, f"`{entry}`", f"{row['accuracy']:.4f} [{low:.4f}, {high:.4f}]"]
     if row["verdict"]:

@@ -78,9 +78,9 @@ def compare(
     if sort is not None:
         rows = sort_rows(rows, sort)
     if csv is not None:
-        formats.write_csv(csv, rows)
+        formats.write_csv(csv, [row.as_dict() for row in rows])
     if as_json:
-        print(json.dumps({"rows": rows}))
+        print(json.dumps({"rows": [row.as_dict() for row in rows]}))
     elif as_markdown or as_latex:
         cells = tables.comparison_cells(rows)
         print(formats.markdown(cells) if as_markdown else formats.latex(cells))

@@ -1,17 +1,83 @@
 """Tables on stdout: what every command's table shares, and that of a comparison."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-Row = dict[str, Any]
+if TYPE_CHECKING:
+    from siamese_mnist.runs.comparison import Row
 
 
 def wide_console() -> Console:
     """The console of results: as wide as the terminal, and wide enough for any table in a pipe."""
     return Console(width=None if Console().is_terminal else 160, highlight=False)
+
+
+def comparison_cells(rows: Sequence[Row]) -> list[list[str]]:
+    """All columns of a comparison as text, the header first."""
+    columns = {title: text for group in _column_groups() for title, text in group.items()}
+    return [["variant", *columns], *([row.entry, *(text(row) for text in columns.values())] for row in rows)]
+
+
+def print_comparison(rows: Sequence[Row]) -> None:
+    """One row a variant in a pipe or where that fits, else one column a variant, in as many tables as are needed."""
+    console = wide_console()
+    groups = _column_groups()
+    tables = [_table(rows, columns) for columns in groups]
+    if console.is_terminal and not all(_fits(table, console) for table in tables):
+        tables, left = [], list(rows)
+        while left:
+            count = len(left)
+            while count > 1 and not _fits(_turned(left[:count]), console):
+                count -= 1
+            tables.append(_turned(left[:count]))
+            left = left[count:]
+    for table in tables:
+        console.print(table)
+    for baseline in {row.versus_first.compared_with for row in rows if row.versus_first}:
+        console.print(f"difference and verdict: accuracy against that of {baseline}, on the same pairs", markup=False)
+
+
+def _column_groups() -> list[dict[str, Callable[[Row], str]]]:
+    """Columns of the three tables: accuracy, the other metrics, cost; each a title and how a row's cell is written."""
+    from siamese_mnist.evaluation.metrics import headline_metrics
+
+    accuracy: dict[str, Callable[[Row], str]] = {
+        "seeds": lambda row: str(len(row.seeds)) if row.seeds else "-",
+        **_metric_columns("accuracy"),
+        "SD over seeds": _number("accuracy_sd", ".4f"),
+        "difference": _number("difference", "+.4f"),
+        "difference 95 %": _interval("difference_interval", "+.3f"),
+        "Holm p": _number("p_adjusted", ".2g"),
+        "verdict": lambda row: row["verdict"] or "-",
+    }
+    quality = {f"{name} P / R / F1": _class_figures(name) for name in ("same", "different")}
+    for name in headline_metrics():
+        if name != "accuracy":
+            quality |= _metric_columns(name)
+    cost = {
+        "parameters": _number("parameters", ",d"),
+        "train s": _number("train_seconds", ".1f"),
+        "train pairs/s": _number("train_pairs_per_second", ",.0f"),
+        "score pairs/s": _number("score_pairs_per_second", ",.0f"),
+        "score µs/pair": _number("score_microseconds_per_pair", ".1f"),
+    }
+    return [accuracy, quality, cost]
+
+
+def _metric_columns(name: str) -> dict[str, Callable[[Row], str]]:
+    """A metric's column and, where it has one, that of its interval."""
+    from siamese_mnist.evaluation import METRICS
+
+    metric = METRICS[name]
+    columns: dict[str, Callable[[Row], str]] = {metric.column: lambda row: metric.text(row.figure(name).mean)}
+    if metric.interval:
+        columns[f"{metric.column} 95 %"] = _interval(f"{name}_interval", ".3f")
+    return columns
 
 
 def _number(name: str, form: str) -> Callable[[Row], str]:
@@ -24,63 +90,10 @@ def _interval(name: str, form: str) -> Callable[[Row], str]:
 
 def _class_figures(name: str) -> Callable[[Row], str]:
     def text(row: Row) -> str:
-        figures = (row[name][each] for each in ("precision", "recall", "f1"))
-        return " / ".join("-" if value is None else f"{value:.2f}" for value in figures)
+        values = (row.figure(f"{name}/{each}").mean for each in ("precision", "recall", "f1"))
+        return " / ".join("-" if value is None else f"{value:.2f}" for value in values)
 
     return text
-
-
-_ACCURACY: dict[str, Callable[[Row], str]] = {
-    "seeds": lambda row: str(len(row["seeds"])) if row["seeds"] else "-",
-    "accuracy": _number("accuracy", ".4f"),
-    "accuracy 95 %": _interval("accuracy_interval", ".3f"),
-    "SD over seeds": _number("accuracy_sd", ".4f"),
-    "difference": _number("difference", "+.4f"),
-    "difference 95 %": _interval("difference_interval", "+.3f"),
-    "Holm p": _number("p_adjusted", ".2g"),
-    "verdict": lambda row: row["verdict"] or "-",
-}
-_QUALITY: dict[str, Callable[[Row], str]] = {
-    "same P / R / F1": _class_figures("same"),
-    "different P / R / F1": _class_figures("different"),
-    "ROC-AUC": _number("roc_auc", ".4f"),
-    "ROC-AUC 95 %": _interval("roc_auc_interval", ".3f"),
-    "EER": _number("equal_error_rate", ".4f"),
-    "EER 95 %": _interval("equal_error_rate_interval", ".3f"),
-    "swap agr.": _number("swap_agreement", ".4f"),
-}
-_COST: dict[str, Callable[[Row], str]] = {
-    "parameters": _number("parameters", ",d"),
-    "train s": _number("train_seconds", ".1f"),
-    "train pairs/s": _number("train_pairs_per_second", ",.0f"),
-    "score pairs/s": _number("score_pairs_per_second", ",.0f"),
-    "score µs/pair": _number("score_microseconds_per_pair", ".1f"),
-}
-_COLUMNS = {**_ACCURACY, **_QUALITY, **_COST}
-
-
-def comparison_cells(rows: Sequence[Row]) -> list[list[str]]:
-    """All columns of a comparison as text, the header first."""
-    texts = [[row["entry"], *(text(row) for text in _COLUMNS.values())] for row in rows]
-    return [["variant", *_COLUMNS], *texts]
-
-
-def print_comparison(rows: Sequence[Row]) -> None:
-    """One row a variant in a pipe or where that fits, else one column a variant, in as many tables as are needed."""
-    console = wide_console()
-    tables = [_table(rows, columns) for columns in (_ACCURACY, _QUALITY, _COST)]
-    if console.is_terminal and not all(_fits(table, console) for table in tables):
-        tables, left = [], list(rows)
-        while left:
-            count = len(left)
-            while count > 1 and not _fits(_turned(left[:count]), console):
-                count -= 1
-            tables.append(_turned(left[:count]))
-            left = left[count:]
-    for table in tables:
-        console.print(table)
-    for baseline in {row["compared_with"] for row in rows if row["compared_with"]}:
-        console.print(f"difference and verdict: accuracy against that of {baseline}, on the same pairs", markup=False)
 
 
 def _fits(table: Table, console: Console) -> bool:
@@ -88,7 +101,7 @@ def _fits(table: Table, console: Console) -> bool:
     return console.measure(table, options=console.options.update(max_width=10_000)).maximum <= console.width
 
 
-def _table(rows: Sequence[Row], columns: dict[str, Callable[[Row], str]]) -> Table:
+def _table(rows: Sequence[Row], columns: Mapping[str, Callable[[Row], str]]) -> Table:
     table = Table("variant")
     for column in columns:
         table.add_column(column, justify="right")
@@ -99,14 +112,14 @@ def _table(rows: Sequence[Row], columns: dict[str, Callable[[Row], str]]) -> Tab
 
 def _shown(row: Row) -> str:
     """A row's name, a change a line where there are several."""
-    name = str(row["entry"])
-    return name if row["published"] else name.replace(",", ",\n ")
+    return row.entry if row.published else row.entry.replace(",", ",\n ")
 
 
 def _turned(rows: Sequence[Row]) -> Table:
     table = Table("")
     for row in rows:
         table.add_column(_shown(row), justify="right")
-    for column, text in _COLUMNS.items():
-        table.add_row(column, *(text(row) for row in rows))
+    for column, *texts in zip(*comparison_cells(rows), strict=True):
+        if column != "variant":
+            table.add_row(column, *texts)
     return table

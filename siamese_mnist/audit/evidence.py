@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from siamese_mnist.audit.phase1 import PhaseOne, phase_one_twice
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs.comparison import compare
+from siamese_mnist.runs.comparison import Row, compare
 from siamese_mnist.runs.jobs import ensure_runs
 from siamese_mnist.runs.store import RunResult, read_history
 from siamese_mnist.settings.entries import read_entry
@@ -46,7 +45,7 @@ class Evidence:
     """
 
     runs: Mapping[str, Sequence[RunResult]]
-    rows: Mapping[str, Mapping[str, Any]]
+    rows: Mapping[str, Row]
     curves: Sequence[Curve]
     phase_one: Sequence[PhaseOne]
     dataset: Dataset

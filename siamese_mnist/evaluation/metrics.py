@@ -96,7 +96,17 @@ class Metric:
 class _Metrics(Registry[Metric]):
     """A metric's name is the path of its figure in JSON, so some names are taken by what stands beside it."""
 
-    _TAKEN = ("pairs", "pairs_digest", "confusion_matrix", "threshold", "digit_pairs", "images", "file", "calibration")
+    _TAKEN = (
+        "pairs",
+        "pairs_digest",
+        "confusion_matrix",
+        "threshold",
+        "digit_pairs",
+        "others",
+        "images",
+        "file",
+        "calibration",
+    )
 
     def add(self, name: str, value: Metric, *, origin: str = "built in", summary: str | None = None) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z0-9_.]+)?", name) or re.search("_(sd|interval|low|high)$", name):

@@ -14,15 +14,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation.bootstrap import bootstrap_intervals
-from siamese_mnist.evaluation.intervals import accuracy_interval
+from siamese_mnist.evaluation.metrics import single_metrics
 from siamese_mnist.runs.model_card import model_card
-from siamese_mnist.runs.reading import WEIGHTS, parse_weights, read_config, read_run, read_scores, read_weights
-from siamese_mnist.runs.result import RunResult
+from siamese_mnist.runs.reading import WEIGHTS, parse_weights, read_config, read_run, read_weights
+from siamese_mnist.runs.scored import run_intervals, scored_run
 from siamese_mnist.system.files import unfinished
 from siamese_mnist.system.jsonfile import parse_object
 
@@ -122,7 +120,11 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     config, values = read_config(run_dir), result.as_dict()
     figures = {name: values[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
     decision = {name: values["decision"][name] for name in ("threshold", "slope")}
-    metrics = {**figures, "intervals": _intervals(result), "versions": result.versions}
+    metrics = {
+        **figures,
+        "intervals": run_intervals([scored_run(result)], single_metrics()),
+        "versions": result.versions,
+    }
     read_weights(run_dir)
     try:
         weights = (run_dir / WEIGHTS).read_bytes()
@@ -140,23 +142,6 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
         "files": listed,
     }
     return {MANIFEST: _text(manifest), **files}
-
-
-def _intervals(run: RunResult) -> dict[str, tuple[float, float]]:
-    scores = read_scores(run.run_dir)
-    left, right = scores["left"], scores["right"]
-    correct = run.decision.predict(scores["score"]) == scores["same"]
-    ranking = bootstrap_intervals(
-        scores["score"],
-        scores["same"],
-        left,
-        right,
-        run.decision,
-        rng=np.random.default_rng(0),
-        statistics=("roc_auc", "equal_error_rate"),
-        replicates=200,
-    )
-    return {"accuracy": accuracy_interval(correct, left, right), **ranking}
 
 
 def _text(values: Mapping[str, Any]) -> bytes:

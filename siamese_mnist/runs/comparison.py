@@ -2,239 +2,281 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from statistics import fmean, stdev
-from types import MappingProxyType
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation.bootstrap import bootstrap_intervals
-from siamese_mnist.evaluation.intervals import PairedDifference, accuracy_interval, holm, paired_difference, verdict
-from siamese_mnist.runs.result import PairFigures, RunResult
-from siamese_mnist.runs.store import read_scores
+from siamese_mnist.evaluation import METRICS
+from siamese_mnist.evaluation.intervals import PairedDifference, Verdict, holm, paired_difference, verdict
+from siamese_mnist.evaluation.metrics import headline_metrics, nested
+from siamese_mnist.runs.result import RunResult
+from siamese_mnist.runs.scored import ScoredRun, run_intervals, scored_run, stacked
 from siamese_mnist.settings.entries import entry_names
 
-REPLICATES = 200
 
-_TEST_FIELDS = (
-    "accuracy",
-    "same.precision",
-    "same.recall",
-    "same.f1",
-    "different.precision",
-    "different.recall",
-    "different.f1",
-    "roc_auc",
-    "equal_error_rate",
-    "swap_agreement",
-)
-_BOOTSTRAPPED = ("roc_auc", "equal_error_rate")
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure, the mean over seeds.
 
-PUBLISHED: dict[str, Any] = {
-    "variant": "report, as published",
-    "entry": "report, as published",
-    "published": True,
-    "seeds": [],
-    "accuracy": 0.89,
-    "accuracy_sd": None,
-    "accuracy_interval": None,
-    "same": {"precision": None, "recall": 0.91, "f1": 0.89},
-    "different": {"precision": None, "recall": None, "f1": 0.89},
-    "roc_auc": None,
-    "roc_auc_sd": None,
-    "roc_auc_interval": None,
-    "equal_error_rate": None,
-    "equal_error_rate_sd": None,
-    "equal_error_rate_interval": None,
-    "swap_agreement": None,
-    "compared_with": None,
-    "difference": None,
-    "difference_interval": None,
-    "p_adjusted": None,
-    "verdict": None,
-    "parameters": 3226 + 401_762,
-    "train_seconds": None,
-    "train_pairs_per_second": None,
-    "score_pairs_per_second": None,
-    "score_microseconds_per_pair": None,
-    "pairs": 10_000,
-    "pairs_digest": None,
-    "run_dirs": [],
+    Attributes:
+        mean: None where there is no figure.
+        sd: standard deviation over the seeds, None with one seed.
+        interval: 95 % interval, None where the metric has none.
+    """
+
+    mean: float | None = None
+    sd: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Accuracy less that of the first entry, on the same pairs and seeds.
+
+    Attributes:
+        compared_with: the first entry.
+        mean: the difference in accuracy.
+        interval: its 95 % interval.
+        p_adjusted: p-value of "no difference", adjusted for the number of entries.
+        verdict: what it shows.
+    """
+
+    compared_with: str
+    mean: float
+    interval: tuple[float, float]
+    p_adjusted: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One entry of a comparison, its figures averaged over seeds; docs/comparison.md explains each.
+
+    `row["accuracy"]` reads a value by its key in JSON.
+
+    Attributes:
+        variant: what was trained, without the changes.
+        entry: a variant with what is changed of it (`entries.entry_names`).
+        published: whether it is the report's own.
+        seeds: of the runs that it is the mean of.
+        figures: by name in `METRICS`.
+        versus_first: the comparison with the first entry; None for the first itself.
+        parameters: numbers in backbone and head.
+        train_seconds: both phases.
+        train_pairs_per_second: of phase 2.
+        score_pairs_per_second: when the test pairs are scored.
+        score_microseconds_per_pair: the same, turned over.
+        pairs: number of test pairs.
+        pairs_digest: which ones.
+        run_dirs: where the runs are.
+    """
+
+    variant: str
+    entry: str
+    published: bool = False
+    seeds: tuple[int, ...] = ()
+    figures: Mapping[str, Estimate] = field(default_factory=dict)
+    versus_first: Difference | None = None
+    parameters: int | None = None
+    train_seconds: float | None = None
+    train_pairs_per_second: float | None = None
+    score_pairs_per_second: float | None = None
+    score_microseconds_per_pair: float | None = None
+    pairs: int | None = None
+    pairs_digest: str | None = None
+    run_dirs: tuple[str, ...] = ()
+
+    def __getitem__(self, key: str) -> Any:
+        return self._json[key]
+
+    def figure(self, name: str) -> Estimate:
+        """A metric's figure; one without a value where the row has none."""
+        return self.figures.get(name, Estimate())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as JSON holds it; all rows have the same keys."""
+        return dict(self._json)
+
+    @cached_property
+    def _json(self) -> dict[str, Any]:
+        first = self.versus_first
+        return {
+            "variant": self.variant,
+            "entry": self.entry,
+            "published": self.published,
+            "seeds": list(self.seeds),
+            **nested(self._flat_figures()),
+            "compared_with": first and first.compared_with,
+            "difference": first and first.mean,
+            "difference_interval": first and list(first.interval),
+            "p_adjusted": first and first.p_adjusted,
+            "verdict": first and first.verdict,
+            **{name: getattr(self, name) for name in (*_COSTS, "pairs", "pairs_digest")},
+            "run_dirs": list(self.run_dirs),
+        }
+
+    def _flat_figures(self) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for name in METRICS:
+            if not METRICS[name].headline:
+                continue
+            estimate = self.figure(name)
+            flat[name] = estimate.mean
+            if _has_spread(name):
+                flat[f"{name}_sd"] = estimate.sd
+                flat[f"{name}_interval"] = estimate.interval and list(estimate.interval)
+        return flat
+
+
+_COSTS: Mapping[str, bool] = {
+    "parameters": False,
+    "train_seconds": False,
+    "train_pairs_per_second": True,
+    "score_pairs_per_second": True,
+    "score_microseconds_per_pair": False,
 }
-"""The report's figures (section 3.2.1 and Table 1), in the form of a row; None where it gives none."""
+"""Columns of cost, and whether more is better."""
 
-SORT_COLUMNS: Mapping[str, bool] = MappingProxyType(
-    {
-        "accuracy": True,
-        "accuracy_sd": False,
-        "roc_auc": True,
-        "roc_auc_sd": False,
-        "equal_error_rate": False,
-        "equal_error_rate_sd": False,
-        "swap_agreement": True,
-        "difference": True,
-        "p_adjusted": False,
-        "parameters": False,
-        "train_seconds": False,
-        "train_pairs_per_second": True,
-        "score_pairs_per_second": True,
-        "score_microseconds_per_pair": False,
-    }
+PUBLISHED = Row(
+    variant="report, as published",
+    entry="report, as published",
+    published=True,
+    figures={
+        "accuracy": Estimate(mean=0.89),
+        "same/recall": Estimate(mean=0.91),
+        "same/f1": Estimate(mean=0.89),
+        "different/f1": Estimate(mean=0.89),
+    },
+    parameters=3226 + 401_762,
+    pairs=10_000,
 )
-"""Columns that `sort_rows` takes, and whether more is better."""
+"""The report's figures (section 3.2.1 and Table 1)."""
 
 
-def compare(runs: Sequence[RunResult]) -> list[dict[str, Any]]:
+def compare(runs: Sequence[RunResult]) -> list[Row]:
     """One row an entry, in order of appearance, with figures averaged over its seeds; the published row first.
 
-    An entry is a variant with what is changed of it (`entries.entry_names`). Every entry after the first is compared
-    with the first one on the same pairs and the seeds that both have. Rows are explained in docs/comparison.md.
+    Every entry after the first is compared with the first one on the same pairs and the seeds that both have.
 
     Raises:
         UsageError: if the runs were not tested on the same pairs, or an entry has no seed in common with the first.
         RunError: if a run's scores cannot be read.
     """
-    _check_same_pairs(runs)
-    groups: dict[str, list[_Scored]] = {}
+    check_comparable(runs)
+    groups: dict[str, list[ScoredRun]] = {}
     for name, run in zip(entry_names([run.config for run in runs]), runs, strict=True):
-        groups.setdefault(name, []).append(_scored(run))
+        groups.setdefault(name, []).append(scored_run(run))
     rows = [_row(name, group) for name, group in groups.items()]
-    _add_verdicts(rows, list(groups.values()))
-    return [PUBLISHED, *rows]
+    return [PUBLISHED, *_with_verdicts(rows, list(groups.values()))]
 
 
-def sort_rows(rows: Sequence[dict[str, Any]], column: str) -> list[dict[str, Any]]:
-    """Rows by a column of figures, the best first; published rows stay on top, rows without the figure come last.
-
-    Raises:
-        UsageError: if it is none of `SORT_COLUMNS`.
-    """
-    check_sort_column(column)
-    sign = -1 if SORT_COLUMNS[column] else 1
-    return sorted(
-        rows,
-        key=lambda row: (not row["published"], math.inf if row[column] is None else sign * row[column]),
-    )
-
-
-def check_sort_column(column: str) -> None:
-    """Raises UsageError if `sort_rows` would."""
-    if column not in SORT_COLUMNS:
-        raise UsageError(f"cannot sort by {column!r}; use one of {', '.join(SORT_COLUMNS)}")
-
-
-class _Scored(NamedTuple):
-    """A run and what it said about its test pairs."""
-
-    run: RunResult
-    scores: dict[str, NDArray[Any]]
-
-    @property
-    def correct(self) -> NDArray[np.bool_]:
-        """(P,) True where the answer was right."""
-        right: NDArray[np.bool_] = self.run.decision.predict(self.scores["score"]) == self.scores["same"]
-        return right
-
-
-def _scored(run: RunResult) -> _Scored:
-    return _Scored(run, read_scores(run.run_dir))
-
-
-def _check_same_pairs(runs: Sequence[RunResult]) -> None:
+def check_comparable(runs: Sequence[RunResult]) -> None:
+    """Raises UsageError unless all runs have the same data set and test pairs."""
     for run in runs[1:]:
-        for name, one, other in (
+        for what, one, other in (
             ("data sets", runs[0].dataset, run.dataset),
             ("test pairs", runs[0].test.pairs_digest, run.test.pairs_digest),
         ):
             if one != other:
-                shown = (f"{runs[0].run_dir} ({one[:12]})", f"{run.run_dir} ({other[:12]})")
                 raise UsageError(
-                    f"{' and '.join(shown)} have different {name}; compare runs with the same data set and test pairs"
+                    f"{runs[0].run_dir} ({one[:12]}) and {run.run_dir} ({other[:12]}) have different {what}; "
+                    "compare runs with the same data set and test pairs"
                 )
 
 
-def _row(entry: str, group: Sequence[_Scored]) -> dict[str, Any]:
+def sort_columns() -> dict[str, bool]:
+    """Columns that `sort_rows` takes, and whether more is better."""
+    columns: dict[str, bool] = {}
+    for name, metric in headline_metrics().items():
+        columns[name] = metric.higher_is_better
+        if _has_spread(name):
+            columns[f"{name}_sd"] = False
+    return {**columns, "difference": True, "p_adjusted": False, **_COSTS}
+
+
+def sort_rows(rows: Sequence[Row], column: str) -> list[Row]:
+    """Rows by a column of figures, the best first; published rows stay on top, rows without the figure come last.
+
+    Raises:
+        UsageError: if it is none of `sort_columns`.
+    """
+    check_sort_column(column)
+    sign = -1 if sort_columns()[column] else 1
+    return sorted(rows, key=lambda row: (not row.published, math.inf if row[column] is None else sign * row[column]))
+
+
+def check_sort_column(column: str) -> None:
+    """Raises UsageError if `sort_rows` would."""
+    if column not in sort_columns():
+        raise UsageError(f"cannot sort by {column!r}; use one of {', '.join(sort_columns())}")
+
+
+def _has_spread(name: str) -> bool:
+    """Whether a metric's standard deviation and interval are given in a row."""
+    return METRICS[name].interval is not None and "/" not in name
+
+
+def _row(entry: str, group: Sequence[ScoredRun]) -> Row:
     runs = [each.run for each in group]
-    row: dict[str, Any] = dict.fromkeys(PUBLISHED)
-    row.update(variant=runs[0].variant, entry=entry, published=False, seeds=[run.seed for run in runs])
-    for path in _TEST_FIELDS:
-        parent, _, name = path.rpartition(".")
-        if parent:
-            row[parent] = {**(row[parent] or {}), name: fmean(_at(run.test, path) for run in runs)}
-        else:
-            row[name] = fmean(_at(run.test, path) for run in runs)
-    for name in ("accuracy", *_BOOTSTRAPPED):
-        row[f"{name}_sd"] = stdev(run.test[name] for run in runs) if len(runs) > 1 else None
-    for name, interval in _intervals(group).items():
-        row[f"{name}_interval"] = list(interval)
-    row["parameters"] = runs[0].parameters.backbone + runs[0].parameters.head
-    row["train_seconds"] = fmean(run.phase1.train_seconds + run.phase2.train_seconds for run in runs)
-    for name in ("train_pairs_per_second", "score_pairs_per_second"):
-        row[name] = fmean(run.throughput[name] for run in runs)
-    row["score_microseconds_per_pair"] = fmean(1e6 / run.throughput.score_pairs_per_second for run in runs)
-    row["pairs"], row["pairs_digest"] = runs[0].test.pairs, runs[0].test.pairs_digest
-    row["run_dirs"] = [run.run_dir for run in runs]
-    return row
+    intervals = run_intervals(group, headline_metrics())
+    return Row(
+        variant=runs[0].variant,
+        entry=entry,
+        seeds=tuple(run.seed for run in runs),
+        figures={name: _estimate(name, group, intervals) for name in METRICS if METRICS[name].headline},
+        parameters=runs[0].parameters.backbone + runs[0].parameters.head,
+        train_seconds=fmean(run.phase1.train_seconds + run.phase2.train_seconds for run in runs),
+        train_pairs_per_second=fmean(run.throughput.train_pairs_per_second for run in runs),
+        score_pairs_per_second=fmean(run.throughput.score_pairs_per_second for run in runs),
+        score_microseconds_per_pair=fmean(1e6 / run.throughput.score_pairs_per_second for run in runs),
+        pairs=runs[0].test.pairs,
+        pairs_digest=runs[0].test.pairs_digest,
+        run_dirs=tuple(run.run_dir for run in runs),
+    )
 
 
-def _at(figures: PairFigures, path: str) -> float:
-    value: Any = figures
-    for name in path.split("."):
-        value = value[name]
-    return float(value)
+def _estimate(name: str, group: Sequence[ScoredRun], intervals: Mapping[str, tuple[float, float]]) -> Estimate:
+    values = [value for each in group if (value := each.figure(name)) is not None]
+    if len(values) < len(group):
+        return Estimate()
+    sd = stdev(values) if _has_spread(name) and len(values) > 1 else None
+    return Estimate(mean=fmean(values), sd=sd, interval=intervals.get(name))
 
 
-def _intervals(group: Sequence[_Scored]) -> dict[str, tuple[float, float]]:
-    """Intervals over images, and over seeds where there are several."""
-    pairs = group[0].scores
-    scores = _table([each.scores["score"] for each in group])
-    decisions = [each.run.decision for each in group]
-    return {
-        "accuracy": accuracy_interval(_table([each.correct for each in group]), pairs["left"], pairs["right"]),
-        **bootstrap_intervals(
-            scores,
-            pairs["same"],
-            pairs["left"],
-            pairs["right"],
-            decisions if len(decisions) > 1 else decisions[0],
-            rng=np.random.default_rng(0),
-            statistics=_BOOTSTRAPPED,
-            replicates=REPLICATES,
-        ),
-    }
-
-
-def _table(rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """(P,) of one seed, or (S, P)."""
-    return np.stack(rows) if len(rows) > 1 else rows[0]
-
-
-def _add_verdicts(rows: Sequence[dict[str, Any]], groups: Sequence[Sequence[_Scored]]) -> None:
-    """Says of every row after the first how its accuracy compares with the first one's; Holm over all rows."""
-    names = [row["entry"] for row in rows]
+def _with_verdicts(rows: Sequence[Row], groups: Sequence[Sequence[ScoredRun]]) -> list[Row]:
+    """Rows that say how their accuracy compares with the first one's; Holm over all rows."""
+    names = [row.entry for row in rows]
     differences = [
         _difference(group, groups[0], (name, names[0])) for name, group in zip(names[1:], groups[1:], strict=True)
     ]
     adjusted = holm([each.p_value for each in differences]).tolist()
-    for row, found, p_adjusted in zip(rows[1:], differences, adjusted, strict=True):
-        row["compared_with"] = names[0]
-        row["difference"] = found.difference
-        row["difference_interval"] = [found.low, found.high]
-        row["p_adjusted"] = p_adjusted
-        row["verdict"] = verdict(found.low, found.high, p_adjusted)
+    compared = [
+        replace(
+            row,
+            versus_first=Difference(
+                compared_with=names[0],
+                mean=found.difference,
+                interval=(found.low, found.high),
+                p_adjusted=p_adjusted,
+                verdict=verdict(found.low, found.high, p_adjusted),
+            ),
+        )
+        for row, found, p_adjusted in zip(rows[1:], differences, adjusted, strict=True)
+    ]
+    return [*rows[:1], *compared]
 
 
-def _difference(group: Sequence[_Scored], baseline: Sequence[_Scored], names: tuple[str, str]) -> PairedDifference:
+def _difference(group: Sequence[ScoredRun], baseline: Sequence[ScoredRun], names: tuple[str, str]) -> PairedDifference:
     ours, theirs = ({each.run.seed: each for each in runs} for runs in (group, baseline))
     seeds = [seed for seed in ours if seed in theirs]
     if not seeds:
         raise UsageError(f"{names[0]!r} and {names[1]!r} have no seed in common; compare runs with the same seeds")
-    pairs = baseline[0].scores
+    columns = baseline[0].columns
     return paired_difference(
-        _table([ours[seed].correct for seed in seeds]),
-        _table([theirs[seed].correct for seed in seeds]),
-        pairs["left"],
-        pairs["right"],
+        stacked([ours[seed].correct for seed in seeds]),
+        stacked([theirs[seed].correct for seed in seeds]),
+        columns["left"],
+        columns["right"],
     )

@@ -72,7 +72,7 @@ def test_rows_average_over_seeds(finished, tmp_path):
 
 def test_rows_have_one_form(finished):
     """The published row and every other have the same fields, so that one table takes both."""
-    published, *others = compare(list(finished.values()))
+    published, *others = (row.as_dict() for row in compare(list(finished.values())))
     for row in others:
         assert published.keys() <= row.keys()
         assert published["same"].keys() == row["same"].keys()
