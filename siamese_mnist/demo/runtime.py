@@ -4,10 +4,10 @@ import hashlib
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.system.files import workspace
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 # All that one thread of WebAssembly needs, with SHA-256.
@@ -37,11 +37,10 @@ def fetch_runtime(cache: Path) -> Path:
     if shutil.which("npm") is None:
         raise RuntimeMissingError("npm is not installed")
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=cache) as temporary:
-            files = Path(temporary) / "files"
+        with workspace(cache) as folder:
+            files = folder / "files"
             files.mkdir()
-            _unpack(_pack(Path(temporary)), files)
+            _unpack(_pack(folder), files)
             if not place.is_dir():
                 files.rename(place)
     except (OSError, tarfile.TarError) as error:

@@ -4,8 +4,6 @@ import csv
 import dataclasses
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +29,7 @@ from siamese_mnist.runs.reading import (
 )
 from siamese_mnist.runs.result import RunResult
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.files import check_folder, workspace
 
 __all__ = [
     "Found",
@@ -100,32 +99,28 @@ def write_run(
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    temporary = None
     try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=runs_dir))
-        temporary.chmod(0o755)
-        save_file({key: value.contiguous() for key, value in weights.items()}, temporary / WEIGHTS)
-        (temporary / WEIGHTS).chmod(0o644)  # safetensors makes it private
-        np.savez_compressed(temporary / SCORES, allow_pickle=False, **scores)
-        _write_json(temporary / CONFIG, config)
-        with (temporary / HISTORY).open("w", newline="") as file:
-            csv.writer(file).writerows(history)
-        for place in _places(runs_dir, name):
-            finished = dataclasses.replace(result, run_dir=str(place))
-            _write_json(temporary / RESULT, finished.as_dict())
-            try:
-                temporary.rename(place)
-            except OSError:
-                if not place.exists():
-                    raise
-                continue
-            return finished
+        with workspace(runs_dir) as folder:
+            part = folder / "run"
+            part.mkdir()
+            save_file({key: value.contiguous() for key, value in weights.items()}, part / WEIGHTS)
+            (part / WEIGHTS).chmod(0o644)  # safetensors makes it private
+            np.savez_compressed(part / SCORES, allow_pickle=False, **scores)
+            _write_json(part / CONFIG, config)
+            with (part / HISTORY).open("w", newline="") as file:
+                csv.writer(file).writerows(history)
+            for place in _places(runs_dir, name):
+                finished = dataclasses.replace(result, run_dir=str(place))
+                _write_json(part / RESULT, finished.as_dict())
+                try:
+                    part.rename(place)
+                except OSError:
+                    if not place.exists():
+                        raise
+                    continue
+                return finished
     except (OSError, SafetensorError) as error:
         raise _unwritable(runs_dir, error) from error
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
     raise AssertionError("unreachable: places never end")
 
 
@@ -136,11 +131,7 @@ def check_writable(runs_dir: Path) -> None:
         RunError: if `runs_dir` cannot be made or written to.
     """
     try:
-        runs_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".unfinished-", dir=runs_dir) as file:
-            file.write(b"\0" * 4096)
-            file.flush()
-            os.fsync(file.fileno())
+        check_folder(runs_dir)
     except OSError as error:
         raise _unwritable(runs_dir, error) from error
 

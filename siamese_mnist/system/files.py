@@ -1,18 +1,23 @@
 """Files and folders that appear whole or not at all, and files of other hands, read with care."""
 
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from siamese_mnist.system.owners import Owner, is_gone
+
+_PREFIX = ".unfinished-"
 
 
 @contextmanager
 def unfinished(place: Path) -> Iterator[Path]:
     """Gives a path to write a file or a folder to, which takes its place at the end.
 
-    It lies in a hidden folder beside `place`. If anything fails, that folder goes, and `place` stays as it was.
+    It lies in a hidden folder beside `place`, see `workspace`. If anything fails, `place` stays as it was.
 
     Args:
         place: where the file or folder belongs; its parent is made if missing. A file that is there is replaced.
@@ -20,11 +25,52 @@ def unfinished(place: Path) -> Iterator[Path]:
     Raises:
         OSError: if it cannot be written, or `place` is a folder that is not empty.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=place.parent, ignore_cleanup_errors=True) as folder:
-        path = Path(folder) / place.name
+    with workspace(place.parent) as folder:
+        path = folder / place.name
         yield path
         path.replace(place)
+
+
+@contextmanager
+def workspace(parent: Path) -> Iterator[Path]:
+    """Gives a hidden folder of this process within `parent`, which is made if missing; it goes at the end.
+
+    What a process that was killed left there goes at the start. The folder's name tells its owner, so that there is no
+    moment at which it has none.
+
+    Raises:
+        OSError: if nothing can be written to `parent`.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    sweep(parent)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{Owner.this()}-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_folder(folder: Path) -> None:
+    """Makes sure, before any work, that files can be written to a folder, which is made if missing.
+
+    Raises:
+        OSError: if not.
+    """
+    with workspace(folder) as place, (place / "probe").open("wb") as file:
+        file.write(b"\0" * 4096)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sweep(parent: Path) -> None:
+    """Removes what processes that are gone left unfinished in a folder; that of others stays."""
+    with suppress(OSError):
+        for path in parent.glob(f"{_PREFIX}*"):
+            if is_gone(Owner.parse(path.name.removeprefix(_PREFIX).partition("-")[0]), path):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -1,8 +1,11 @@
 """Files and folders that appear whole or not at all."""
 
+import subprocess
+import sys
+
 import pytest
 
-from siamese_mnist.system.files import unfinished
+from siamese_mnist.system.files import sweep, unfinished
 
 
 def test_a_file_takes_the_place_of_the_one_before(tmp_path):
@@ -36,3 +39,32 @@ def test_a_failure_leaves_what_was_there(tmp_path):
         fail(path)
     assert place.read_text() == "before"
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_what_a_killed_process_left_goes(tmp_path):
+    """The next one that writes there removes it; what a living process has not finished yet stays."""
+    code = """
+import os, sys
+from pathlib import Path
+from siamese_mnist.system.files import sweep, unfinished
+with unfinished(Path(sys.argv[1]) / "a.txt") as path:
+    path.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert len(list(tmp_path.glob(".unfinished-*/a.txt"))) == 1
+    with unfinished(tmp_path / "b.txt") as first:
+        first.write_text("b")
+        with unfinished(tmp_path / "c.txt") as second:
+            second.write_text("c")
+    assert {each.name for each in tmp_path.iterdir()} == {"b.txt", "c.txt"}
+
+
+def test_a_link_is_not_followed(tmp_path):
+    """Of a link among the leftovers only the link could go."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "mine").write_text("mine")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".unfinished-x.1.1-y").symlink_to(tmp_path / "kept")
+    sweep(tmp_path / "a")
+    assert (tmp_path / "kept" / "mine").read_text() == "mine"
