@@ -1,5 +1,6 @@
 """Siamese metric-learning variants on MNIST pairs, with plugin backbones, heads and losses under one fair protocol."""
 
+from siamese_mnist import _moved
 from siamese_mnist.data import DATASETS, LabeledImages, load_dataset
 from siamese_mnist.data.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.errors import UsageError
@@ -38,3 +39,5 @@ __all__ = [
     "pairs_digest",
     "run",
 ]
+
+_moved.install()

@@ -62,3 +62,7 @@ def test_metadata(wheel):
     needed = {re.match(r"[\w.-]+", line).group() for line in required}
     assert {"torch", "torchvision", "pytorch-metric-learning", "typer", "rich", "safetensors"} <= needed
     assert not needed & {"keras", "pytest", "hypothesis"}
+
+
+def test_types_are_shipped(wheel):
+    assert "siamese_mnist/py.typed" in wheel.namelist()

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from siamese_mnist_cli import options
+from siamese_mnist_cli.skipped import located
 
 Run = Annotated[str, typer.Argument(help="A run's folder, or a variant: its newest run in --runs-dir.")]
 AnyRun = Annotated[str, typer.Argument(help="A run's folder, a bundle, or a variant: its newest run in --runs-dir.")]
@@ -19,10 +20,10 @@ def bundle(
     as_json: options.Json = False,
 ) -> None:
     """Write a run as one portable bundle: weights, settings, threshold, calibration, model card and checksums."""
-    from siamese_mnist.inference.verifier import load, locate
+    from siamese_mnist.inference.verifier import load
     from siamese_mnist.runs.bundle import write_bundle
 
-    place = locate(run, runs_dir)
+    place = located(run, runs_dir)
     written = write_bundle(place, out)
     load(written)
     print(json.dumps({"run": str(place), "bundle": str(written)}) if as_json else written)
@@ -40,11 +41,11 @@ def export(
     """Write a run's network for other programs: embedder and pair scorer as ONNX, for any number of images."""
     from siamese_mnist.errors import UsageError
     from siamese_mnist.inference.onnx import export_onnx
-    from siamese_mnist.inference.verifier import load, locate
+    from siamese_mnist.inference.verifier import load
 
     if format != "onnx":
         raise UsageError(f"unknown format {format!r}; use onnx")
-    place = locate(run, runs_dir)
+    place = located(run, runs_dir)
     files = export_onnx(load(place), output or Path(f"{place.resolve().stem}-onnx"))
     if as_json:
         print(json.dumps({"run": str(place), "files": [str(file) for file in files]}))

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from siamese_mnist_cli import formats, options, progress, tables
+from siamese_mnist_cli.skipped import name_skipped
 
 
 def compare(
@@ -39,7 +40,8 @@ def compare(
     from siamese_mnist.errors import UsageError
     from siamese_mnist.runs.comparison import check_sort_column, sort_rows
     from siamese_mnist.runs.comparison import compare as compare_runs
-    from siamese_mnist.runs.jobs import ensure_runs, missing_runs, possible_jobs
+    from siamese_mnist.runs.jobs import ensure_runs, possible_jobs
+    from siamese_mnist.runs.store import find_runs
     from siamese_mnist.settings.entries import read_entry
 
     names = variants or ["baseline", "siamese"]
@@ -60,8 +62,10 @@ def compare(
     for each in settings:
         if settings.count(each) > 1:
             raise UsageError(f"two of {', '.join(names)} are the same; name each variant once")
+    found = find_runs(settings, runs_dir)
+    name_skipped(found.skipped)
     if jobs is None:
-        jobs = min(possible_jobs(), max(1, len(missing_runs(settings, runs_dir))))
+        jobs = min(possible_jobs(), max(1, found.runs.count(None)))
     with progress.shown() as titled:
         runs = list(
             ensure_runs(

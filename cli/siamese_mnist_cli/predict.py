@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from siamese_mnist_cli import options, progress
+from siamese_mnist_cli.skipped import located
 
 Images = Annotated[
     list[Path] | None,
@@ -52,7 +53,7 @@ def predict(
         pairs_of_csv,
         pairs_of_folder,
     )
-    from siamese_mnist.inference.verifier import load, locate
+    from siamese_mnist.inference.verifier import load
 
     named = images or []
     source = pairs or (named[0] if len(named) == 1 and named[0].is_dir() else None)
@@ -61,7 +62,7 @@ def predict(
     if source is None and len(named) != 2:
         raise UsageError(f"name two images, one folder of images, or a file with --pairs; got {len(named)} images")
     total = count_pairs(source) if source else 1
-    place = locate(run, runs_dir)
+    place = located(run, runs_dir)
     verifier = load(place)
     if source is None:
         left, right = map(str, named)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from siamese_mnist_cli import options
+from siamese_mnist_cli.skipped import name_skipped_below
 
 
 class Form(StrEnum):
@@ -31,6 +32,8 @@ def report(
     """Write one HTML file with the table, the verdicts and the pictures of a set of runs."""
     from siamese_mnist.visualisation.html import choose_runs, write_report
 
+    if not run:
+        name_skipped_below(runs_dir, whole=True)
     print(write_report(choose_runs(run or (), runs_dir), output, data_dir))
 
 
@@ -46,5 +49,7 @@ def figures(
     """Write the pictures of the report as files."""
     from siamese_mnist.visualisation.html import choose_runs, write_pictures
 
+    if not run:
+        name_skipped_below(runs_dir, whole=True)
     for path in write_pictures(choose_runs(run or (), runs_dir), output, form, data_dir):
         print(path)

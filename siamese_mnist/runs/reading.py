@@ -171,7 +171,10 @@ def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
 def _measured(text: str | None, name: str, line: int) -> float:
     if text == "" and name.startswith("validation_"):
         return math.nan
-    number = float(text or "nan")
+    try:
+        number = float(text or "")
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{name} in line {line} must be a finite number, got {text!r}")
     return number

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -129,3 +130,13 @@ def test_export(command, mistake, siamese, tmp_path):
     assert "exists already; name another folder with --output" in mistake(
         "export", siamese, "--output", tmp_path / "onnx"
     )
+
+
+def test_a_damaged_run_is_named_and_skipped(runs_dir, tmp_path, command):
+    shutil.copytree(runs_dir, tmp_path / "runs")
+    damaged = shutil.copytree(next(runs_dir.glob("siamese-*")), tmp_path / "runs" / "damaged")
+    (damaged / "result.json").write_text("{}")
+    done = command("bundle", "siamese", tmp_path / "out", "--runs-dir", tmp_path / "runs")
+    assert done.status == 0
+    (line,) = done.err.splitlines()
+    assert line.startswith(f"siamese-mnist: skipped: {damaged}/result.json cannot be read (")

@@ -21,6 +21,7 @@ from siamese_mnist.runs.result import Parameters
 from siamese_mnist.runs.store import RunError, RunResult, find_run, read_scores
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.training.phases import DivergedError
 
 VARIANTS = ["baseline", "siamese"]
 FILES = {"config.json", "history.csv", "model.safetensors", "result.json", "test_scores.npz"}
@@ -342,6 +343,9 @@ def test_a_place_that_cannot_be_written_is_found_before_training(short, tmp_path
         ({"backbone_every": 2}, "backbone_every has no effect on a frozen backbone"),
         ({"test_pairs": 100_000}, "the largest possible count is "),
         ({"device": "cpuu"}, "device"),
+        ({"device": "meta"}, r"device 'meta' cannot be used .*; cpu always can"),
+        ({"test_pairs": 1}, "test_pairs must be large enough for both same and different pairs, got 1: all"),
+        ({"train_pairs": 1}, "train_pairs must be large enough for both same and different pairs, got 1: all"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -349,6 +353,34 @@ def test_bad_settings_are_found_before_training(short, tmp_path, changes, messag
     given = {"variant": "siamese", **short, **changes}
     with pytest.raises(sm.UsageError, match=message):
         sm.run(given.pop("variant"), runs_dir=tmp_path, progress=never, **given)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"learning_rate": 1e30},
+            r"phase 2 diverged: the loss is (nan|inf) at update \d+ of 4; lower learning_rate \(it is 1e\+30\)",
+        ),
+        (
+            {"pretrain_epochs": 1, "pretrain_learning_rate": 1e38},
+            r"phase 1 diverged: .* of 10; lower pretrain_learning_rate \(it is 1e\+38\)",
+        ),
+        (
+            {"backbone_learning_rate": 1e38, "loss": "triplet"},
+            r"phase 2 diverged: .* of 4; lower learning_rate \(it is 0.001\) or backbone_learning_rate \(it is 1e",
+        ),
+        (
+            {"learning_rate": 1e38, "epochs": 1, "batch_size": 200},
+            "the trained model's scores are not finite; set a smaller",
+        ),
+    ],
+)
+def test_a_diverged_training_leaves_nothing(short, tmp_path, changes, message):
+    with pytest.raises(DivergedError, match=message) as found:
+        sm.run("siamese", runs_dir=tmp_path, **short | TINY | changes)
+    assert "\n" not in str(found.value)
     assert list(tmp_path.iterdir()) == []
 
 
