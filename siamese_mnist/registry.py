@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -16,6 +17,17 @@ D = TypeVar("D")
 
 class UnknownPartError(UsageError):
     """A name that no registered part has; the message suggests the nearest ones."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A part that is a value, not a class: it says itself what it is.
+
+    Attributes:
+        summary: one line for `siamese-mnist list`.
+    """
+
+    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,13 @@ class Registry(Generic[T]):
     Args:
         kind: singular noun for messages, such as "head".
         group: entry-point group through which other packages add parts.
+        base: what every part derives from or is an instance of: one class or several; None takes any callable.
     """
 
-    def __init__(self, kind: str, group: str) -> None:
+    def __init__(self, kind: str, group: str, base: type | tuple[type, ...] | None = None) -> None:
         self.kind = kind
         self.group = group
+        self._bases = base if isinstance(base, tuple) else (base,) if base else ()
         self._plural = group.rpartition(".")[2]
         self.broken: dict[str, str] = {}
         self._parts: dict[str, Part[T]] = {}
@@ -69,11 +83,14 @@ class Registry(Generic[T]):
 
         Raises:
             ValueError: if the name is taken.
+            TypeError: if `value` is not what a part of this kind has to be.
         """
         if name in self._parts:
             raise ValueError(f"{self.kind} {name!r} is registered already, by {self._parts[name].origin}")
+        self._check(name, value)
         if summary is None:
-            summary = (inspect.getdoc(value) or "").partition("\n")[0]
+            own = value.summary if isinstance(value, Described) else inspect.getdoc(value) or ""
+            summary = own.partition("\n")[0]
         self._parts[name] = Part(name, value, origin, summary)
 
     def __getitem__(self, name: str) -> T:
@@ -133,6 +150,16 @@ class Registry(Generic[T]):
         except TypeError as error:
             raise UsageError(f"{self.kind} {name!r} refuses {dict(options)}: {error}") from error
 
+    def _check(self, name: str, value: Any) -> None:
+        fits = (inspect.isclass(value) and issubclass(value, self._bases)) or isinstance(value, self._bases)
+        if self._bases and not fits:
+            wanted = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in self._bases)
+            raise TypeError(f"{self.kind} {name!r} must derive from {wanted}, got {value!r}")
+        if inspect.isclass(value) and inspect.isabstract(value):
+            raise TypeError(f"{self.kind} {name!r} is abstract: {value!r} leaves methods of its base open")
+        if not self._bases and not callable(value):
+            raise TypeError(f"{self.kind} {name!r} must be callable, got {value!r}")
+
     def _load_plugins(self) -> None:
         if self._plugins_loaded:
             return
@@ -146,14 +173,25 @@ class Registry(Generic[T]):
                 self.broken[entry.name] = f"{origin}: {type(error).__name__}: {error}".partition("\n")[0]
 
 
+class Factory(ABC):
+    """A part that is made by an object instead of a class, which then says itself which options it has."""
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Its options with their defaults."""
+
+    @abstractmethod
+    def __call__(self, **arguments: Any) -> Any:
+        """Makes the part."""
+
+
 def options_of(factory: Any) -> dict[str, Any]:
     """Options that a user may set on a part, with their defaults.
 
-    They are its keyword-only parameters that have a default, or what its own `options()` says.
+    They are its keyword-only parameters that have a default, or what a `Factory` says.
     """
-    if not inspect.isclass(factory) and hasattr(factory, "options"):
-        options: dict[str, Any] = factory.options()
-        return options
+    if isinstance(factory, Factory):
+        return factory.options()
     return {
         name: parameter.default
         for name, parameter in inspect.signature(factory).parameters.items()

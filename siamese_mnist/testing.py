@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from siamese_mnist.data import load_dataset
 from siamese_mnist.parts.backbones import create_backbone
-from siamese_mnist.parts.designs import build_model, supervisions, to_unit
-from siamese_mnist.parts.heads import HEADS, SiameseHead
+from siamese_mnist.parts.designs import build_model, to_unit
+from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import create_loss
 
 _CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
@@ -57,7 +57,7 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
     """
     kind = HEADS[name]
     features, labels = _features()
-    if kind.design == "stacked":
+    if issubclass(kind, StackedHead):
         head = _seeded(lambda: HEADS.make(name, options, feature_dim=_FEATURES))
         logits = head(features)
         assert logits.shape == (len(features), 2), f"head {name}: logits have shape {tuple(logits.shape)}, not (P, 2)"
@@ -111,7 +111,7 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
     """Checks that a combination of parts takes a training step, and scores the same after its state is reloaded.
 
     Args:
-        design: "stacked" or "siamese".
+        design: name in `DESIGNS`.
         backbone: name in `BACKBONES`.
         head: name in `HEADS`.
         loss: name in `LOSSES`, for heads that need one.
@@ -130,10 +130,11 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
     model = _seeded(lambda: build_model(**parts))
     images, labels = _images()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    for supervision in supervisions(model):
+    for supervision in model.supervisions:
         model.train()
         if supervision == "labels":
-            value = model.head.label_loss(model.head.embed(model.backbone(images)), labels)
+            order = labels.argsort(stable=True)
+            value = model.label_loss(model.class_features(images[order]), labels[order], _PER_CLASS)[0]
         else:
             left, right = images.chunk(2)
             same = labels[: len(left)] == labels[len(left) :]

@@ -3,7 +3,7 @@
 import pytest
 
 import siamese_mnist as sm
-from siamese_mnist.registry import Part, Registry, UnknownPartError, options_of, parse_options
+from siamese_mnist.registry import Factory, Part, Registry, UnknownPartError, options_of, parse_options
 
 GROUP = "siamese_mnist_tests.heads"
 
@@ -28,7 +28,7 @@ def make_triplet(feature_dim):
     return feature_dim
 
 
-class Configured:
+class Configured(Factory):
     """A factory object that knows its options better than its signature does."""
 
     def options(self):

@@ -39,7 +39,6 @@ def phase_one_twice(settings: Settings, dataset: Dataset) -> PhaseOne:
         pretrain(model, head, dataset.train, settings.protocol, generator=generator, progress=silent)
     moving = class_accuracy(model, head, dataset.test)
     with torch.no_grad():
-        update_bn(
-            (model.pretraining_input(each) for each in to_unit(dataset.train.images).split(_BATCH)), model.backbone
-        )
+        chunks = to_unit(dataset.train.images).split(_BATCH)
+        update_bn((torch.cat([each, each], 1) for each in chunks), model.backbone)
     return PhaseOne(moving, class_accuracy(model, head, dataset.test))

@@ -12,6 +12,7 @@ class Purpose(IntEnum):
     TRAIN_PAIRS = 0
     TEST_PAIRS = 1
     ORDER = 2  # of a run's batches, from the start of phase 1
+    CURVE = 3  # of the batches of test pairs that are measured meanwhile
 
 
 def stream(seed: int, purpose: Purpose) -> torch.Generator:

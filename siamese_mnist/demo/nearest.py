@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.demo.digits import balanced
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.designs import Siamese
 
 SHOWN = 8
 _EMBEDDED = 1000  # a strong ensemble embeds them in a few seconds, once
@@ -41,11 +40,11 @@ class Neighbours:
     """
 
     def __init__(self, verifier: Verifier, train: LabeledImages) -> None:
-        siamese = isinstance(verifier.model, Siamese)
-        chosen = balanced(train, _EMBEDDED if siamese else _SCORED)
+        embeds = verifier.model.embeds
+        chosen = balanced(train, _EMBEDDED if embeds else _SCORED)
         self.verifier = verifier
         self.images, self.labels = chosen.images[:, 0].numpy(), chosen.labels.numpy()
-        self.directions = directions(verifier, self.images) if siamese else None
+        self.directions = directions(verifier, self.images) if embeds else None
 
     def nearest(self, image: NDArray[np.uint8], count: int = SHOWN) -> list[Neighbour]:
         """The images nearest to an image (H, W), nearest first."""

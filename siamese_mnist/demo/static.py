@@ -14,7 +14,6 @@ from siamese_mnist.demo.runtime import FILES
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.onnx import export_onnx
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.designs import Siamese
 from siamese_mnist.system.files import unfinished
 
 _SAMPLES = 200
@@ -38,7 +37,7 @@ def write_static_demo(
     """Writes the page with a verifier's network into a new folder, which appears whole or not at all.
 
     Args:
-        verifier: of a Siamese design.
+        verifier: of a design that embeds.
         digits: the images it shows.
         about: what the page says of the model, see `answers.describe`.
         folder: a path where nothing is yet.
@@ -48,10 +47,11 @@ def write_static_demo(
         `folder`.
 
     Raises:
-        UsageError: if the design is stacked, the network cannot be exported, or the folder exists or cannot be written.
+        UsageError: if the design does not embed, the network cannot be exported, or the folder exists or cannot be
+            written.
     """
-    if not isinstance(verifier.model, Siamese):
-        raise UsageError("the static page embeds each image once, which a stacked design cannot; use a siamese variant")
+    if not verifier.model.embeds:
+        raise UsageError("the static page embeds each image once, which this design cannot; use a siamese variant")
     if folder.exists():
         raise UsageError(f"{folder} exists already; name another folder or remove it")
     try:

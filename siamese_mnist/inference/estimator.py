@@ -17,7 +17,7 @@ from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import fit_decision
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.designs import build_model, supervisions
+from siamese_mnist.parts.designs import build_model
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import silent, train
 
@@ -134,11 +134,11 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 image_size=self.image_size_,
                 classes=_CLASSES,
             )
-            if "pairs" not in supervisions(model):
+            if "pairs" not in model.supervisions:
                 what = settings.parts.loss or settings.parts.head
                 raise UsageError(f"{what!r} needs class labels, which pairs do not have; choose another")
             generator = torch.Generator().manual_seed(seed)
-            train(model, data, pairs, None, settings.protocol, generator=generator, progress=silent)
+            train(model, data, pairs, settings.protocol, generator=generator, progress=silent)
         chosen = slice(_CALIBRATION_PAIRS)
         untuned = fit_decision([0.0, 1.0], [False, True])
         self.verifier_ = Verifier(model, untuned, image_size=self.image_size_)

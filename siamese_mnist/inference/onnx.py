@@ -3,8 +3,8 @@
 All take any number of images, the pixels as they are: uint8 (N, H, W), light on dark, or (N, 3, H, W) in colour.
 
 - `pair_scorer.onnx`: `left`, `right` (P, H, W) to `score` (P,) and `probability` of "same" (P,).
-- `embedder.onnx`, Siamese designs only: `images` (N, H, W) to `embeddings` (N, E).
-- `embedding_scorer.onnx`, Siamese designs only: `left`, `right` (P, E) to `score` (P,) and `probability` (P,).
+- `embedder.onnx`, designs that embed only: `images` (N, H, W) to `embeddings` (N, E).
+- `embedding_scorer.onnx`, designs that embed only: `left`, `right` (P, E) to `score` (P,) and `probability` (P,).
 - `export.json`: threshold, slope, and size and channels of the images.
 """
 
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.designs import Model, Siamese, Stacked, to_unit
+from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.system.files import unfinished
 
 _PACKAGES = ("onnx", "onnxscript")
@@ -67,46 +67,41 @@ def export_onnx(verifier: Verifier, folder: str | Path) -> list[Path]:
 class PairScorer(nn.Module):
     """Score and probability of pairs of images, uint8 (P, H, W)."""
 
-    def __init__(self, model: Model, decision: Decision) -> None:
+    def __init__(self, model: Design, decision: Decision) -> None:
         super().__init__()
         self.model = model
         self.calibration = _Calibration(decision)
 
     def forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (P, H, W) and (P, H, W) to scores (P,) and probabilities (P,)."""
-        first, second = to_unit(left), to_unit(right)
-        if isinstance(self.model, Siamese):
-            head, backbone = self.model.head, self.model.backbone
-            scores = head.score(head.embed(backbone(first)), head.embed(backbone(second)))
-        else:
-            scores = _stacked_scores(self.model, first, second)
+        scores = self.model(to_unit(left), to_unit(right))
         return scores, self.calibration(scores)
 
 
 class Embedder(nn.Module):
     """Embeddings of images, uint8 (N, H, W)."""
 
-    def __init__(self, model: Siamese) -> None:
+    def __init__(self, model: Design) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps (N, H, W) to (N, E)."""
-        embeddings: Tensor = self.model.head.embed(self.model.backbone(to_unit(images)))
+        embeddings: Tensor = self.model.embed_batch(to_unit(images))
         return embeddings
 
 
 class EmbeddingScorer(nn.Module):
     """Score and probability of pairs of embeddings, float32 (P, E)."""
 
-    def __init__(self, model: Siamese, decision: Decision) -> None:
+    def __init__(self, model: Design, decision: Decision) -> None:
         super().__init__()
-        self.head = model.head
+        self.model = model
         self.calibration = _Calibration(decision)
 
     def forward(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
         """Maps (P, E) and (P, E) to scores (P,) and probabilities (P,)."""
-        scores = self.head.score(left, right)
+        scores = self.model.score_embeddings(left, right)
         return scores, self.calibration(scores)
 
 
@@ -119,13 +114,6 @@ class _Calibration(nn.Module):
         return (self.slope * (scores - self.threshold)).sigmoid()
 
 
-def _stacked_scores(model: Stacked, left: Tensor, right: Tensor) -> Tensor:
-    logits: Tensor = model.head(model.pair_features(left, right))
-    if model.head.averaged:
-        logits = (logits + model.head(model.pair_features(right, left))) / 2
-    return logits[:, 1] - logits[:, 0]
-
-
 def _write(verifier: Verifier, folder: Path) -> None:
     model, (height, width) = verifier.model, verifier.image_size
     shape = (height, width) if verifier.channels == 1 else (verifier.channels, height, width)
@@ -134,7 +122,7 @@ def _write(verifier: Verifier, folder: Path) -> None:
     # The two example inputs must not be one tensor, or the exporter takes them for one input.
     pair = (images, images.clone())
     _export(PairScorer(model, verifier.decision), pair, ["left", "right"], outputs, folder / "pair_scorer.onnx")
-    if isinstance(model, Siamese):
+    if model.embeds:
         embedder = Embedder(model)
         with torch.no_grad():
             embedded = embedder(images)

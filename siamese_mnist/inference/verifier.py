@@ -12,7 +12,7 @@ from torch import Tensor
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
-from siamese_mnist.parts.designs import Model, Siamese, build_model, to_unit
+from siamese_mnist.parts.designs import Design, build_model, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.store import RunError, list_runs, read_config, read_run, read_weights
@@ -22,7 +22,6 @@ from siamese_mnist.settings.settings import Settings
 Images = ArrayLike | Tensor
 
 _IMAGES = 4096  # in memory as floats at a time
-_TILE = 64
 
 
 def load(path: str | Path) -> "Verifier":
@@ -115,7 +114,7 @@ class Verifier:
         channels: of the images it takes: 1 for grey, 3 for colour.
     """
 
-    def __init__(self, model: Model, decision: Decision, *, image_size: tuple[int, int], channels: int = 1) -> None:
+    def __init__(self, model: Design, decision: Decision, *, image_size: tuple[int, int], channels: int = 1) -> None:
         self.model = model.eval()
         self.decision = decision
         self.image_size = image_size
@@ -140,7 +139,7 @@ class Verifier:
         scores = []
         for one, other in zip(first.split(_IMAGES), second.split(_IMAGES), strict=True):
             row = torch.arange(len(one))
-            scores.append(self.model.score_pairs(to_unit(torch.cat([one, other])), row, row + len(one)))
+            scores.append(self._scoring().score_pairs(to_unit(torch.cat([one, other])), row, row + len(one)))
         return _numpy(torch.cat(scores))
 
     def score_rows(self, images: Images, left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
@@ -161,7 +160,7 @@ class Verifier:
         rows = np.stack(np.broadcast_arrays(left, right)).astype(np.int64)
         if rows.ndim != 2 or rows.size == 0 or rows.min() < 0 or rows.max() >= len(tensor):
             raise UsageError(f"left and right must be (P,) rows in 0..{len(tensor) - 1}, got {rows.shape[1:]}")
-        return _numpy(self.model.score_pairs(to_unit(tensor), *torch.from_numpy(rows)))
+        return _numpy(self._scoring().score_pairs(to_unit(tensor), *torch.from_numpy(rows)))
 
     def predict_proba(self, left: Images, right: Images) -> NDArray[np.float64]:
         """Calibrated probability of "same" for pairs (P, H, W), (P, H, W) uint8: (P,) in [0, 1]."""
@@ -175,16 +174,16 @@ class Verifier:
         """Embeddings of images (N, H, W) uint8: (N, E) float32.
 
         Raises:
-            UsageError: if the design is stacked, which has no embedding of a single image.
+            UsageError: if the design has no embedding of a single image, as a stacked one.
         """
-        if not isinstance(self.model, Siamese):
-            raise UsageError("a stacked design has no embedding of a single image; use a siamese variant")
-        return _numpy(self._embed(self._checked(images, "images")))
+        if not self.model.embeds:
+            raise UsageError("this design has no embedding of a single image; use a siamese variant")
+        return _numpy(self._scoring().embed(self._checked(images, "images")))
 
     def score_matrix(self, a: Images, b: Images) -> NDArray[np.float32]:
         """Scores of every image of `a` against every image of `b`.
 
-        A Siamese design embeds each image once. A stacked one passes every pair through the network.
+        A design that embeds does so once an image. A stacked one passes every pair through the network.
 
         Args:
             a: (A, H, W) uint8.
@@ -194,19 +193,11 @@ class Verifier:
             (A, B) float32, higher = more alike.
         """
         first, second = self._checked(a, "a"), self._checked(b, "b")
-        if isinstance(self.model, Siamese):
-            return _numpy(self.model.score_matrix(self._embed(first), self._embed(second)))
-        matrix = np.empty((len(first), len(second)), np.float32)
-        for top, rows in zip(range(0, len(first), _TILE), first.split(_TILE), strict=True):
-            for start, columns in zip(range(0, len(second), _TILE), second.split(_TILE), strict=True):
-                row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
-                scores = self.model.score_pairs(to_unit(torch.cat([rows, columns])), row, column + len(rows))
-                matrix[top : top + len(rows), start : start + len(columns)] = _numpy(scores).reshape(len(rows), -1)
-        return matrix
+        return _numpy(self._scoring().score_matrix(first, second))
 
-    def _embed(self, images: Tensor) -> Tensor:
-        assert isinstance(self.model, Siamese)
-        return torch.cat([self.model.embed(to_unit(chunk)) for chunk in images.split(_IMAGES)])
+    def _scoring(self) -> Design:
+        """The model in evaluation mode, whatever was done to it: scoring changes nothing in it."""
+        return self.model.eval()
 
     def _checked(self, images: Images, name: str) -> Tensor:
         try:

@@ -11,7 +11,7 @@ from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs, pairs_digest
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision
-from siamese_mnist.parts.designs import Model, Siamese, to_unit
+from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.training.phases import DivergedError
 
@@ -53,7 +53,7 @@ def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:
 
 
 def fit(
-    model: Model, data: LabeledImages, pairs: Pairs, protocol: TrainingProtocol, generator: torch.Generator
+    model: Design, data: LabeledImages, pairs: Pairs, protocol: TrainingProtocol, generator: torch.Generator
 ) -> Decision:
     """Threshold and calibration from training pairs, their images as the training saw them.
 
@@ -64,7 +64,7 @@ def fit(
     return fit_decision(_scores(model, shown, pairs), pairs.same.numpy(), threshold=model.threshold)
 
 
-def assess(model: Model, data: LabeledImages, pairs: Pairs, decision: Decision, classes: int) -> Assessment:
+def assess(model: Design, data: LabeledImages, pairs: Pairs, decision: Decision, classes: int) -> Assessment:
     """Scores the test pairs in both orders and evaluates the answers.
 
     Args:
@@ -89,11 +89,11 @@ def assess(model: Model, data: LabeledImages, pairs: Pairs, decision: Decision, 
     return Assessment(figures, scores, swapped, len(pairs.same) / seconds)
 
 
-def collapse(model: Model, data: LabeledImages) -> str | None:
+def collapse(model: Design, data: LabeledImages) -> str | None:
     """A sentence if all images have nearly the same embedding, which no loss recovers from; else None."""
-    if not isinstance(model, Siamese):
+    if not model.embeds:
         return None
-    embeddings = model.embed(to_unit(data.images[:1000]))
+    embeddings = model.embed(data.images[:1000])
     spread = float(embeddings.std(0).norm() / embeddings.norm(dim=1).mean().clamp(min=1e-12))
     if spread > _COLLAPSED_SPREAD:
         return None
@@ -103,7 +103,7 @@ def collapse(model: Model, data: LabeledImages) -> str | None:
     )
 
 
-def _scores(model: Model, data: LabeledImages, pairs: Pairs) -> NDArray[np.float32]:
+def _scores(model: Design, data: LabeledImages, pairs: Pairs) -> NDArray[np.float32]:
     scores: NDArray[np.float32] = model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
     if not np.isfinite(scores).all():
         raise DivergedError("the trained model's scores are not finite; set a smaller learning_rate")

@@ -13,7 +13,7 @@ from siamese_mnist.data import Dataset, LabeledImages, load_dataset
 from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.designs import Model, build_model, supervisions
+from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import Assessment, assess, check_both_kinds, collapse, fit, fitting_pairs
@@ -24,6 +24,7 @@ from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.machine import machine
 from siamese_mnist.system.threads import RUN_THREADS, threads
+from siamese_mnist.training.observers import HeldOutCurve
 from siamese_mnist.training.phases import Curve, Progress, class_accuracy, pretrain, silent, train
 
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
@@ -92,7 +93,7 @@ def run_settings(
         return _write(work, trained, Path(runs_dir), start)
 
 
-def untrained(settings: Settings, dataset: Dataset) -> tuple[Model, nn.Module]:
+def untrained(settings: Settings, dataset: Dataset) -> tuple[Design, nn.Module]:
     """A run's model and class head before phase 1; their initial values come from PyTorch's global stream."""
     classes = len(dataset.classes)
     parts = dataclasses.asdict(settings.parts)
@@ -119,7 +120,7 @@ class _Work:
 class _Trained(NamedTuple):
     """A trained model and what the two phases left behind."""
 
-    model: Model
+    model: Design
     class_head: nn.Module
     protocol: TrainingProtocol  # with the supervision that was chosen
     phase1: Phase1
@@ -159,8 +160,16 @@ def _train(work: _Work, progress: Progress) -> _Trained:
         accuracy = class_accuracy(model, class_head, work.test) if protocol.pretrain_epochs else None
 
         clock = time.perf_counter()
-        shown = (work.test, work.test_pairs) if protocol.curve else None
-        second = train(model, work.training, work.train_pairs, shown, protocol, generator=generator, progress=progress)
+        held_out = _held_out(model, work) if protocol.curve else None
+        second = train(
+            model,
+            work.training,
+            work.train_pairs,
+            protocol,
+            generator=generator,
+            progress=progress,
+            observers=[held_out] if held_out else [],
+        )
         second_seconds = time.perf_counter() - clock
     assert protocol.supervision is not None
     return _Trained(
@@ -169,7 +178,20 @@ def _train(work: _Work, progress: Progress) -> _Trained:
         protocol=protocol,
         phase1=Phase1(epochs=protocol.pretrain_epochs, accuracy=accuracy, train_seconds=first_seconds),
         phase2=Phase2(epochs=protocol.epochs, supervision=protocol.supervision, train_seconds=second_seconds),
-        curves=(first, second),
+        curves=(first, second.curve(model.threshold, held_out)),
+    )
+
+
+def _held_out(model: Design, work: _Work) -> HeldOutCurve:
+    """The report's curve, on a random stream of its own."""
+    protocol = work.settings.protocol
+    return HeldOutCurve(
+        model.eval(),
+        work.test,
+        work.test_pairs,
+        size=protocol.batch_size,
+        frozen=not protocol.backbone_learning_rate,
+        generator=stream(work.settings.seed, Purpose.CURVE),
     )
 
 
@@ -226,7 +248,7 @@ def _result(work: _Work, trained: _Trained, assessment: Assessment, **measured: 
             "parameters": {
                 "backbone": count_parameters(model.backbone),
                 "pretraining_head": count_parameters(trained.class_head),
-                "head": count_parameters(model.head),
+                "head": count_parameters(model) - count_parameters(model.backbone),
             },
             "train": {"pairs": drawn, "pairs_digest": pairs_digest(work.train_pairs)},
             "phase1": trained.phase1.as_dict(),
@@ -269,8 +291,8 @@ def _draw(dataset: Dataset, protocol: TrainingProtocol) -> tuple[Pairs, Pairs]:
     return train_set, test_set
 
 
-def _supervision(model: Model, settings: Settings) -> Supervision:
-    offered = supervisions(model)
+def _supervision(model: Design, settings: Settings) -> Supervision:
+    offered = model.supervisions
     wanted = settings.protocol.supervision or offered[0]
     if wanted not in offered:
         parts = settings.parts

@@ -3,13 +3,11 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from siamese_mnist.data.augmentation import Augmentation
-from siamese_mnist.registry import Registry
+from siamese_mnist.registry import Described, Registry
 from siamese_mnist.settings.protocol import TrainingProtocol
-
-Design = Literal["stacked", "siamese"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,37 +36,37 @@ class Parts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Variant:
+class Variant(Described):
     """A design, and the parts that define it.
 
     Attributes:
-        design: "stacked" or "siamese".
+        design: name in `DESIGNS`.
         parts: what the variant fixes; the recipe fills in the rest.
     """
 
-    design: Design
+    design: str
     parts: Parts = field(default_factory=Parts)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Described):
     """A training protocol, and the parts it is made for.
 
     Attributes:
         protocol: how to train.
         parts: what to train where the variant leaves it open.
-        designs: the designs it is meant for.
+        designs: names of the designs it is meant for; empty for all whose heads and supervision fit.
     """
 
     protocol: TrainingProtocol
     parts: Parts
-    designs: tuple[Design, ...] = ("stacked", "siamese")
+    designs: tuple[str, ...] = ()
 
 
-VARIANTS: Registry[Variant] = Registry("variant", "siamese_mnist.variants")
+VARIANTS: Registry[Variant] = Registry("variant", "siamese_mnist.variants", Variant)
 """Designs by name."""
 
-RECIPES: Registry[Recipe] = Registry("recipe", "siamese_mnist.recipes")
+RECIPES: Registry[Recipe] = Registry("recipe", "siamese_mnist.recipes", Recipe)
 """Training protocols by name."""
 
 VARIANTS.add(
@@ -101,6 +99,28 @@ VARIANTS.add(
     Variant(design="siamese", parts=Parts(head="agreement")),
     summary="Classify each image, then the probability that both are of one class.",
 )
+VARIANTS.add(
+    "pseudo-siamese",
+    Variant(
+        design="pseudo-siamese",
+        summary="Two branches without shared weights, one for left and one for right images.",
+    ),
+)
+VARIANTS.add(
+    "central-surround",
+    Variant(
+        design="central-surround",
+        summary="Shared weights on two streams an image: its middle, and the whole at half the resolution.",
+    ),
+)
+VARIANTS.add(
+    "cross-attention",
+    Variant(
+        design="cross-attention",
+        parts=Parts(head="classifier"),
+        summary="Places of one image attend to places of the other, in both directions.",
+    ),
+)
 RECIPES.add(
     "report",
     Recipe(protocol=TrainingProtocol(), parts=Parts(backbone="report", head="distance", loss="contrastive")),
@@ -131,10 +151,25 @@ RECIPES.add(
             augmentation_fade=0.3,
         ),
         parts=Parts(backbone="convnet", head="distance", head_options={"hidden_dim": 0}, loss="supcon"),
-        designs=("siamese",),
     ),
     summary="Metric losses side by side: a small trunk from scratch, one projection, 48,000 images. "
     "Expect 0.97 to 0.99 with most losses in 8 s: `siamese-mnist run siamese --recipe short --loss supcon`.",
+)
+RECIPES.add(
+    "alike",
+    Recipe(
+        protocol=dataclasses.replace(
+            _FROM_SCRATCH,
+            train_pairs=48_000,
+            supervision="pairs",
+            learning_rate=3e-3,
+            backbone_learning_rate=3e-3,
+            augmentation=Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1.5),
+            augmentation_fade=0.3,
+        ),
+        parts=Parts(backbone="convnet", head="comparison"),
+        summary="All designs side by side, from scratch on the same pairs, trained as `fast` is.",
+    ),
 )
 RECIPES.add(
     "fast",
@@ -146,7 +181,6 @@ RECIPES.add(
             augmentation_fade=0.3,
         ),
         parts=Parts(backbone="convnet", head="agreement", loss="supcon"),
-        designs=("siamese",),
     ),
     summary="The least time to 0.99: eight passes over the images with light distortions. "
     "Expect 0.992 in 9 s on one core: `siamese-mnist run siamese --recipe fast`.",
@@ -169,7 +203,6 @@ RECIPES.add(
             head_options={"members": 4},
             loss="supcon",
         ),
-        designs=("siamese",),
     ),
     summary="The highest accuracy: four small networks, strong distortions, 24 passes, shifted views. "
     "Expect 0.997 in 95 s on one core: `siamese-mnist run siamese --recipe strong`.",

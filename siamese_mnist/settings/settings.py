@@ -10,7 +10,7 @@ from siamese_mnist.data.augmentation import Augmentation
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.heads import HEADS
 from siamese_mnist.settings.protocol import SEEDS, TrainingProtocol
-from siamese_mnist.settings.recipes import RECIPES, VARIANTS, Design, Parts, Recipe, Variant
+from siamese_mnist.settings.recipes import RECIPES, VARIANTS, Parts, Recipe, Variant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +22,7 @@ class Settings:
         recipe: name in `RECIPES`.
         dataset: name in `DATASETS`.
         seed: seed of initial values, order and sampling of batches.
-        design: "stacked" or "siamese".
+        design: name in `DESIGNS`.
         parts: the model's parts, none left open.
         protocol: how they are trained.
     """
@@ -31,7 +31,7 @@ class Settings:
     recipe: str
     dataset: str
     seed: int
-    design: Design
+    design: str
     parts: Parts
     protocol: TrainingProtocol
 
@@ -57,7 +57,7 @@ class Settings:
             raise UsageError(f"seed must lie in 0..{SEEDS - 1}, got {seed}")
         kind: Variant = VARIANTS[variant]
         base: Recipe = RECIPES[recipe]
-        if kind.design not in base.designs:
+        if base.designs and kind.design not in base.designs:
             raise UsageError(
                 f"recipe {recipe!r} is for {' and '.join(base.designs)} designs; {variant!r} is {kind.design}"
             )
@@ -124,4 +124,4 @@ def _chosen(kind: Variant, base: Recipe, changes: Mapping[str, Any]) -> Parts:
 def _wants_loss(head: str, meant_for: str | None) -> bool:
     """Whether a head takes a loss that was named together with the head `meant_for`."""
     kind = HEADS[head]
-    return head == meant_for or (getattr(kind, "losses", False) and not kind.loss_optional)
+    return head == meant_for or (kind.losses and not kind.loss_optional)

@@ -8,8 +8,10 @@ from torch import Tensor
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.parts.designs import Model, Siamese, to_unit
+from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
+
+_CHUNK = 512
 
 
 class Batches(ABC):
@@ -28,7 +30,7 @@ class Batches(ABC):
 
     def __init__(
         self,
-        model: Model,
+        model: Design,
         data: LabeledImages,
         pairs: Pairs,
         protocol: TrainingProtocol,
@@ -76,7 +78,7 @@ class PairBatches(Batches):
 
     def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(self.pairs.same), generator=self.generator)
-        if getattr(self.model.head, "grouped", False):
+        if self.model.grouped:
             place = torch.randperm(len(self.images), generator=self.generator)
             order = order[place[self.pairs.left[order]].argsort(stable=True)]
         return self._frozen(order) if self.frozen else self._live(order)
@@ -121,23 +123,30 @@ class LabelBatches(Batches):
     Each class's images come in random order and start over when they are used up.
     """
 
-    model: Siamese
-
     def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         members = [(self.labels == label).nonzero().squeeze(1).cpu() for label in self.labels.unique()]
         self.per_class = max(2, 2 * self.protocol.batch_size // len(members))
         updates = self.updates // self.protocol.epochs
         order = torch.stack([self._repeated(rows, updates * self.per_class) for rows in members])
-        bank = self.model.feature_bank(self.images, self.pairs) if self.frozen else None
+        bank = self._class_bank() if self.frozen else None
         for rows in order.split(self.per_class, dim=1):
             rows = rows.flatten()
             if bank is not None:
-                yield rows, bank[rows]
+                yield rows, bank[rows].transpose(0, 1).flatten(0, 1)
                 continue
             images = self._distorted(self.images[rows])
             with self._autocast():
-                features = self.model.backbone(images)
+                features = self.model.class_features(images)
             yield rows, features.float()
+
+    @torch.no_grad()
+    def _class_bank(self) -> Tensor:
+        """Features (N, k, D) of all training images, each seen in k ways."""
+        chunks = (
+            self.model.class_features(chunk).view(-1, len(chunk), self.model.feature_dim).transpose(0, 1)
+            for chunk in self.images.split(_CHUNK)
+        )
+        return torch.cat(list(chunks))
 
     def _repeated(self, rows: Tensor, count: int) -> Tensor:
         rounds = -(-count // len(rows))
@@ -145,11 +154,4 @@ class LabelBatches(Batches):
 
     def loss(self, rows: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of a batch (scalar), and the scores and truth of each image with one of its class and one of another."""
-        head = self.model.head
-        embeddings = head.embed(features)
-        loss = head.label_loss(embeddings, self.labels[rows])
-        with torch.no_grad():
-            classes = embeddings.detach().view(-1, self.per_class, embeddings.shape[1])
-            mates, others = classes.roll(1, 1).flatten(0, 1), classes.roll(1, 0).flatten(0, 1)
-            scores = torch.cat([head.score(embeddings, mates), head.score(embeddings, others)])
-        return loss, scores, torch.arange(len(scores), device=scores.device) < len(embeddings)
+        return self.model.label_loss(features, self.labels[rows], self.per_class)

@@ -1,7 +1,7 @@
 """The two phases (report, section 3.1), each one visible loop."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.designs import Model, to_unit
+from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import SCHEDULES, TrainingProtocol
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.batches import LabelBatches, PairBatches
+from siamese_mnist.training.observers import HeldOutCurve, Observer, View
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(stage, updates done, updates in all)`."""
+
+_PHASE_2_RATES = ("learning_rate", "backbone_learning_rate")
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -25,7 +28,7 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 class DivergedError(UsageError):
-    """A training whose numbers stopped being finite; the message names phase, update and the setting to change."""
+    """A training whose loss or weights are no longer finite; the message names the update and the setting."""
 
 
 class Curve(NamedTuple):
@@ -39,7 +42,7 @@ class Curve(NamedTuple):
 
 
 def pretrain(
-    model: Model,
+    model: Design,
     head: nn.Module,
     data: LabeledImages,
     protocol: TrainingProtocol,
@@ -66,8 +69,9 @@ def pretrain(
     model.train()
     for epoch in range(1, protocol.pretrain_epochs + 1):
         for rows in torch.randperm(len(images), generator=generator).split(protocol.pretrain_batch_size):
-            labels = data.labels[rows]
-            logits = head(model.backbone(model.pretraining_input(images[rows])))
+            features = model.class_features(images[rows])
+            labels = data.labels[rows].repeat(len(features) // len(rows))
+            logits = head(features)
             loss = F.cross_entropy(logits, labels)
             _check_finite(loss, "phase 1", len(epochs) + 1, updates, protocol, "pretrain_learning_rate")
             loss.backward()
@@ -76,30 +80,33 @@ def pretrain(
             losses.append(loss.detach())
             accuracies.append((logits.detach().argmax(1) == labels).float().mean())
             progress("phase 1", len(epochs), updates)
+    if epochs:
+        _check_weights(model, "phase 1", updates, protocol, "pretrain_learning_rate")
     nothing = torch.empty(0)
     return Curve(torch.tensor(epochs), _stacked(losses), _stacked(accuracies), nothing, nothing)
 
 
 @torch.no_grad()
-def class_accuracy(model: Model, head: nn.Module, data: LabeledImages) -> float:
-    """Share of images whose class `head` names correctly, in [0, 1]."""
+def class_accuracy(model: Design, head: nn.Module, data: LabeledImages) -> float:
+    """Share of images whose class `head` names correctly, in [0, 1]; where each is seen in k ways, of all k."""
     model.eval()
-    predicted = [
-        head(model.backbone(model.pretraining_input(chunk))).argmax(1) for chunk in to_unit(data.images).split(256)
+    right = [
+        head(model.class_features(to_unit(images))).argmax(1).view(-1, len(images)) == labels
+        for images, labels in zip(data.images.split(256), data.labels.split(256), strict=True)
     ]
-    return float((torch.cat(predicted) == data.labels).double().mean())
+    return float(torch.cat(right, 1).double().mean())
 
 
 def train(
-    model: Model,
+    model: Design,
     data: LabeledImages,
     pairs: Pairs,
-    validation: tuple[LabeledImages, Pairs] | None,
     protocol: TrainingProtocol,
     *,
     generator: torch.Generator,
     progress: Progress,
-) -> Curve:
+    observers: Sequence[Observer] = (),
+) -> "TrainedPairs":
     """Phase 2: trains the head, and the backbone too if it has a learning rate.
 
     A frozen backbone stays bit-identical, batch-norm statistics included, and its features are computed once.
@@ -108,69 +115,82 @@ def train(
         model: the model.
         data: training images.
         pairs: pairs of rows of `data`.
-        validation: test images and their pairs, for the curve only, or None for no curve.
         protocol: what to train on, for how long and how.
-        generator: order of the batches, distortions and choice of the validation batches.
+        generator: order of the batches, and distortions.
         progress: told after every update.
+        observers: see the model after every update.
+
+    Raises:
+        DivergedError: at the first loss that is not finite.
     """
     frozen = not protocol.backbone_learning_rate
     model.eval()
     kind = LabelBatches if protocol.supervision == "labels" else PairBatches
     batches = kind(model, data, pairs, protocol, generator)
-    held_out = _HeldOut(model, *validation, protocol, generator) if validation else None
-    plans = [(_adam(model.head, protocol.learning_rate, protocol), protocol.learning_rate, 1)]
+    plans = [(_adam(model.decider(), protocol.learning_rate, protocol), protocol.learning_rate, 1)]
     if not frozen:
         learning_rate = protocol.backbone_learning_rate
-        plans.append((_adam(model.backbone, learning_rate, protocol), learning_rate, protocol.backbone_every))
-    rates = ("learning_rate",) if frozen else ("learning_rate", "backbone_learning_rate")
+        plans.append(
+            (_adam(model.backbone.parameters(), learning_rate, protocol), learning_rate, protocol.backbone_every)
+        )
     factor = SCHEDULES[protocol.schedule]
-    epochs: list[int] = []
-    measured = _Measured()
-    model.head.train()
+    view = View(model) if observers else None
+    trained = TrainedPairs()
     model.backbone.train(not frozen)
-    for epoch, rows, features in batches:
+    model.train_decider()
+    for update, (epoch, rows, features) in enumerate(batches, start=1):
         loss, scores, same = batches.loss(rows, features)
-        _check_finite(loss, "phase 2", len(epochs) + 1, batches.updates, protocol, *rates)
+        _check_finite(loss, "phase 2", update, batches.updates, protocol, *_PHASE_2_RATES)
         loss.backward()
         for optimizer, learning_rate, every in plans:
-            if (len(epochs) + 1) % every == 0:
-                optimizer.learning_rate = learning_rate * factor(len(epochs) / batches.updates)
+            if update % every == 0:
+                optimizer.learning_rate = learning_rate * factor((update - 1) / batches.updates)
                 optimizer.step()
-        epochs.append(epoch)
-        measured.add(loss, scores, same)
-        if held_out:
-            held_out.measure()
-        progress("phase 2", len(epochs), batches.updates)
+        trained.add(epoch, loss, scores, same)
+        if view:
+            view.show(update, list(observers))
+        progress("phase 2", update, batches.updates)
     model.eval()
-    thresholds = measured.thresholds(model.threshold)
-    validated = held_out.measured if held_out else _Measured()
-    return Curve(
-        torch.tensor(epochs),
-        _stacked(measured.losses),
-        measured.accuracy(thresholds),
-        _stacked(validated.losses),
-        validated.accuracy(thresholds),
-    )
+    _check_weights(model, "phase 2", batches.updates, protocol, *_PHASE_2_RATES)
+    return trained
 
 
-class _Measured:
-    """Loss, scores and truth of a sequence of batches, evaluated together at the end to keep the loop lean."""
+class TrainedPairs:
+    """Loss, scores and truth of every batch of phase 2, evaluated together at the end to keep the loop lean."""
 
     def __init__(self) -> None:
+        self.epochs: list[int] = []
         self.losses: list[Tensor] = []
         self.scores: list[Tensor] = []
         self.same: list[Tensor] = []
 
-    def add(self, loss: Tensor, scores: Tensor, same: Tensor) -> None:
+    def add(self, epoch: int, loss: Tensor, scores: Tensor, same: Tensor) -> None:
+        """Notes what an update left behind."""
+        self.epochs.append(epoch)
         self.losses.append(loss.detach())
         self.scores.append(scores)
         self.same.append(same)
 
-    def thresholds(self, fixed: float | None) -> list[Tensor]:
-        """One per batch: `fixed`, or else halfway between the mean genuine and the mean impostor score.
+    def curve(self, threshold: float | None, held_out: HeldOutCurve | None) -> Curve:
+        """The course of the training.
 
-        A batch of one kind only takes over the threshold before it.
+        Args:
+            threshold: score at which the model itself decides "same"; None takes for each batch the point halfway
+                between its mean genuine and its mean impostor score.
+            held_out: what was measured on test pairs, if anything was.
         """
+        thresholds = self._thresholds(threshold)
+        nothing = torch.empty(0)
+        return Curve(
+            torch.tensor(self.epochs),
+            _stacked(self.losses),
+            _accuracy(self.scores, self.same, thresholds),
+            _stacked(held_out.losses) if held_out else nothing,
+            _accuracy(held_out.scores, held_out.same, thresholds) if held_out else nothing,
+        )
+
+    def _thresholds(self, fixed: float | None) -> list[Tensor]:
+        """One per batch; a batch of one kind only takes over the threshold before it."""
         if fixed is not None:
             return [torch.tensor(fixed)] * len(self.scores)
         found: list[Tensor] = []
@@ -180,37 +200,11 @@ class _Measured:
             found.append(before if one_kind else (scores[same].mean() + scores[~same].mean()) / 2)
         return found
 
-    def accuracy(self, thresholds: list[Tensor]) -> Tensor:
-        """Share of right answers of every batch, (U,)."""
-        rows = zip(self.scores, self.same, thresholds, strict=False)
-        return torch.tensor([float(((scores >= cut) == same).float().mean()) for scores, same, cut in rows])
 
-
-class _HeldOut:
-    """Measures one random batch of test pairs at a time (report, section 3.2.2)."""
-
-    def __init__(
-        self, model: Model, data: LabeledImages, pairs: Pairs, protocol: TrainingProtocol, generator: torch.Generator
-    ) -> None:
-        self.model = model
-        self.images = to_unit(data.images)
-        self.pairs = pairs
-        self.size = protocol.batch_size
-        self.generator = generator
-        self.bank = None if protocol.backbone_learning_rate else model.feature_bank(self.images, pairs)
-        self.measured = _Measured()
-
-    @torch.no_grad()
-    def measure(self) -> None:
-        rows = torch.randint(len(self.pairs.same), (self.size,), generator=self.generator)
-        left, right, same = (column[rows] for column in self.pairs)
-        if self.bank is None:
-            self.model.backbone.eval()
-            features = self.model.pair_features(self.images[left], self.images[right])
-            self.model.backbone.train()
-        else:
-            features = self.model.bank_rows(self.bank, self.pairs, rows)
-        self.measured.add(*self.model.pair_loss(features, same, left), same)
+def _accuracy(scores: list[Tensor], same: list[Tensor], thresholds: list[Tensor]) -> Tensor:
+    """Share of right answers of every batch, (U,)."""
+    rows = zip(scores, same, thresholds, strict=True)
+    return torch.tensor([float(((values >= cut) == truth).float().mean()) for values, truth, cut in rows])
 
 
 def _check_finite(loss: Tensor, phase: str, update: int, updates: int, protocol: TrainingProtocol, *rates: str) -> None:
@@ -221,13 +215,25 @@ def _check_finite(loss: Tensor, phase: str, update: int, updates: int, protocol:
     """
     asked = loss.device.type == "cpu" or update % 100 == 0 or update == updates
     if asked and not math.isfinite(value := loss.item()):
-        given = " or ".join(f"{name} (it is {getattr(protocol, name):g})" for name in rates)
-        raise DivergedError(f"{phase} diverged: the loss is {value} at update {update} of {updates}; lower {given}")
+        raise _diverged(f"{phase} diverged: the loss is {value} at update {update} of {updates}", protocol, rates)
 
 
-def _adam(module: nn.Module, learning_rate: float, protocol: TrainingProtocol) -> Adam:
+def _check_weights(model: Design, phase: str, updates: int, protocol: TrainingProtocol, *rates: str) -> None:
+    """The last update's damage shows in the weights only."""
+    for name, values in model.state_dict().items():
+        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
+            what = f"{phase} diverged: {name} is not finite after update {updates} of {updates}"
+            raise _diverged(what, protocol, rates)
+
+
+def _diverged(what: str, protocol: TrainingProtocol, rates: Sequence[str]) -> DivergedError:
+    given = " or ".join(f"{name} (it is {getattr(protocol, name):g})" for name in rates if getattr(protocol, name))
+    return DivergedError(f"{what}; lower {given}")
+
+
+def _adam(parameters: Iterable[Tensor], learning_rate: float, protocol: TrainingProtocol) -> Adam:
     return Adam(
-        module.parameters(),
+        parameters,
         learning_rate=learning_rate,
         beta2=protocol.adam_beta2,
         weight_decay=protocol.weight_decay,

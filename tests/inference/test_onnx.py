@@ -12,7 +12,7 @@ from siamese_mnist.evaluation import Decision
 from siamese_mnist.inference import onnx
 from siamese_mnist.inference.onnx import ExportError, export_onnx
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.designs import Siamese, build_model
+from siamese_mnist.parts.designs import build_model
 
 # The report's stacked classifier and its distance head are trained runs below.
 DESIGNS = {
@@ -22,6 +22,9 @@ DESIGNS = {
     "agreement": ("siamese", "convnet", "agreement", None),
     "comparison": ("siamese", "report", "comparison", None),
     "concatenation": ("siamese", "report", "concatenation", None),
+    "pseudo-siamese": ("pseudo-siamese", "convnet", "distance", "contrastive"),
+    "central-surround": ("central-surround", "report", "distance", "contrastive"),
+    "cross-attention": ("cross-attention", "report", "classifier", None),
 }
 
 
@@ -46,7 +49,7 @@ def check(verifier, folder, images):
         score, probability = run(folder / "pair_scorer.onnx", left=left, right=right)
         np.testing.assert_allclose(score, verifier.score(left, right), atol=1e-4)
         np.testing.assert_allclose(probability, verifier.predict_proba(left, right), atol=1e-4)
-        if isinstance(verifier.model, Siamese):
+        if verifier.model.embeds:
             one, other = (run(folder / "embedder.onnx", images=each)[0] for each in (left, right))
             np.testing.assert_allclose(one, verifier.embed(left), atol=1e-4)
             again, sure = run(folder / "embedding_scorer.onnx", left=one, right=other)

@@ -12,11 +12,11 @@ from siamese_mnist import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.inference import verifier
 from siamese_mnist.inference.verifier import Verifier, load, locate
-from siamese_mnist.parts import heads, losses
-from siamese_mnist.parts.designs import Siamese, build_model, to_unit
+from siamese_mnist.parts import designs, heads, losses
+from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.runs.store import RunError
 
-SIAMESE_HEADS = [part.name for part in heads.HEADS.parts() if part.value.design == "siamese"]
+SIAMESE_HEADS = [part.name for part in heads.HEADS.parts() if issubclass(part.value, heads.SiameseHead)]
 
 
 def make(head, loss=None, loss_options=None, design="siamese", backbone="convnet"):
@@ -49,7 +49,7 @@ def loaded(request, finished):
 
 def test_score_is_the_runs(loaded, finished, small):
     """The saved scores of the run's own test pairs, from its own images."""
-    variant = "siamese" if isinstance(loaded.model, Siamese) else "baseline"
+    variant = "siamese" if loaded.model.embeds else "baseline"
     saved = np.load(finished[variant].run_dir + "/test_scores.npz")
     pixels = small.test.images[:, 0].numpy()
     left, right = saved["left"][:200], saved["right"][:200]
@@ -95,7 +95,7 @@ def test_matrix_is_the_score_of_every_pair(loaded, images, monkeypatch):
 
 @pytest.mark.parametrize("head", SIAMESE_HEADS)
 def test_matrix_of_every_head(images, head, monkeypatch):
-    monkeypatch.setattr(sm.models, "_TILE", 16)
+    monkeypatch.setattr(designs.siamese, "_TILE", 16)
     check_matrix(make(head, "contrastive" if head == "distance" else None), images[:40], images[30:63])
 
 

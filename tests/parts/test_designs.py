@@ -1,4 +1,4 @@
-"""How two images meet a backbone and a head, in both designs."""
+"""How two images meet a backbone and a head, in every design."""
 
 import pytest
 import torch
@@ -7,7 +7,9 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from siamese_mnist import HEADS, Pairs, UsageError, draw_pairs
-from siamese_mnist.parts.designs import Stacked, build_model, to_unit
+from siamese_mnist.parts.designs import DESIGNS, build_model, to_unit
+from siamese_mnist.parts.designs.stacked import Stacked
+from siamese_mnist.parts.heads import StackedHead
 
 SYMMETRIC = [name for name in ("distance", "comparison", "agreement") if name in HEADS]
 
@@ -166,8 +168,8 @@ def test_class_1_is_same(trained):
 @pytest.mark.parametrize(
     ("design", "head", "message"),
     [
-        ("siamese", "classifier", "head 'classifier' is for stacked designs, this one is siamese; use .*distance"),
-        ("stacked", "distance", "head 'distance' is for siamese designs, this one is stacked; use .*classifier"),
+        ("siamese", "classifier", "head 'classifier' does not fit design 'siamese'; use .*distance"),
+        ("stacked", "distance", "head 'distance' does not fit design 'stacked'; use .*classifier"),
     ],
 )
 def test_head_of_the_other_design_is_refused(design, head, message):
@@ -199,3 +201,92 @@ def test_bad_part(changes, message):
 def test_a_loss_that_would_have_no_effect_is_refused(design, head):
     with pytest.raises(UsageError, match=f"head '{head}' trains with its own loss; leave out loss 'contrastive'"):
         build(design, head, loss="contrastive")
+
+
+FIRST_HEADS = {
+    name: "classifier" if kind.value.head_base is StackedHead else "distance"
+    for name, kind in ((part.name, part) for part in DESIGNS.parts())
+    if kind.origin == "built in"
+}
+SYMMETRIC_DESIGNS = ["siamese", "central-surround", "cross-attention"]
+
+
+@pytest.fixture(scope="module", params=sorted(FIRST_HEADS))
+def model(request):
+    return build(request.param, FIRST_HEADS[request.param], backbone="convnet", backbone_options={"width": 4})
+
+
+def test_scores_are_what_the_design_says(model, images, pairs):
+    """Every shortcut to the scores of many pairs gives what the plain pass of each pair gives."""
+    left, right = pairs.left[:60], pairs.right[:60]
+    with torch.no_grad():
+        plain = model(images[left], images[right])
+    assert plain.std() > 0
+    torch.testing.assert_close(model.score_pairs(images, left, right), plain, rtol=1e-4, atol=1e-5)
+    features = model.bank_rows(model.feature_bank(images, pairs), pairs, torch.arange(60))
+    with torch.no_grad():
+        torch.testing.assert_close(model.score_features(features), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_matrix_is_every_pair(model, small):
+    left, right = small.test.images[:7], small.test.images[3:12]
+    matrix = model.score_matrix(left, right)
+    assert matrix.shape == (7, 9)
+    with torch.no_grad():
+        for column in range(9):
+            plain = model(to_unit(left), to_unit(right[column].expand_as(left)))
+            torch.testing.assert_close(matrix[:, column], plain, rtol=1e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("design", sorted(FIRST_HEADS))
+def test_symmetric_designs_are_exactly_symmetric(images, pairs, design):
+    model = build(design, FIRST_HEADS[design])
+    there, back = (model.score_pairs(images, *sides) for sides in (pairs[:2], pairs[1::-1]))
+    assert torch.equal(there, back) is (design in SYMMETRIC_DESIGNS)
+
+
+def test_branches_of_a_pseudo_siamese_network_share_nothing():
+    model = build("pseudo-siamese", "distance")
+    left, right = (dict(side.named_parameters()) for side in model.backbone.sides)
+    assert left.keys() == right.keys()
+    assert all(left[name] is not right[name] for name in left)
+    assert sum(each.numel() for each in model.backbone.parameters()) == 2 * sum(
+        each.numel() for each in build("siamese", "distance").backbone.parameters()
+    )
+
+
+def test_streams_see_the_middle_and_the_whole(images):
+    model = build("central-surround", "distance")
+    edge = images[:4].clone()
+    edge[:, :, :7] = edge[:, :, 21:] = edge[:, :, :, :7] = edge[:, :, :, 21:] = 0.5
+    with torch.no_grad():
+        plain, changed = model.backbone(images[:4]), model.backbone(edge)
+    half = model.feature_dim // 2
+    assert torch.equal(plain[:, :half], changed[:, :half])
+    assert not torch.equal(plain[:, half:], changed[:, half:])
+    whole = F.interpolate(images[:4], scale_factor=0.5, mode="area")
+    with torch.no_grad():
+        torch.testing.assert_close(plain[:, half:], model.backbone.surround(whole))
+
+
+def test_a_backbone_without_places_has_one():
+    model = build("cross-attention", "classifier", backbone="torchvision:squeezenet1_1")
+    assert (model.backbone.count, model.backbone.width) == (1, 512)
+    assert build("cross-attention", "classifier").backbone.count == 64
+
+
+def test_attention_finds_a_moved_part(generator):
+    """What one place holds is found wherever it is in the other image: moving it changes less than taking it away."""
+    from siamese_mnist.parts.designs.attention import CrossAttention
+
+    torch.manual_seed(0)
+    attention = CrossAttention(16, 8)
+    with torch.no_grad():
+        attention.query.weight.copy_(torch.eye(64) * 8)
+        attention.key.weight.copy_(torch.eye(64))
+    one = torch.zeros(1, 16, 8)
+    one[0, 3] = torch.randn(8, generator=generator) * 3
+    moved, gone = one.roll(5, 1), torch.zeros_like(one)
+    with torch.no_grad():
+        same, far, none = attention(one, one), attention(one, moved), attention(one, gone)
+    assert (same - far).norm() < 0.5 * (same - none).norm()

@@ -12,7 +12,7 @@ from keras import layers
 from scipy import stats
 
 from siamese_mnist import HEADS, LabeledImages, UsageError, create_backbone
-from siamese_mnist.parts.designs import Stacked
+from siamese_mnist.parts.designs.stacked import Stacked
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.runs.experiment import count_parameters
 from siamese_mnist.settings.protocol import TrainingProtocol

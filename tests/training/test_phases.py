@@ -12,6 +12,7 @@ from siamese_mnist.parts.designs import build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.training.observers import HeldOutCurve
 from siamese_mnist.training.phases import class_accuracy, pretrain, train
 
 TRAIN_PAIRS, BATCH, EPOCHS = 500, 64, 2
@@ -58,8 +59,15 @@ def pretrained(small):
 
 def second_phase(model, small, pairs, test_pairs=None, *, seed=0, progress=silent, **changes):
     protocol = TrainingProtocol(**{"epochs": EPOCHS, "batch_size": BATCH, "supervision": "pairs", **changes})
-    validation = (small.test, test_pairs) if test_pairs else None
-    return train(model, small.train, pairs, validation, protocol, generator=seeded(seed), progress=progress)
+    held_out = None
+    if test_pairs:
+        frozen = not protocol.backbone_learning_rate
+        held_out = HeldOutCurve(
+            model.eval(), small.test, test_pairs, size=BATCH, frozen=frozen, generator=seeded(seed + 1)
+        )
+    observers = [held_out] if held_out else []
+    trained = train(model, small.train, pairs, protocol, generator=seeded(seed), progress=progress, observers=observers)
+    return trained.curve(model.threshold, held_out)
 
 
 def state(module):
@@ -184,7 +192,7 @@ def test_bank_in_blocks(small, pretrained, pairs, monkeypatch, pairs_per_block):
     """Where memory holds some pairs' features at a time, training goes on as if it held all."""
     whole, blocks = (copy.deepcopy(pretrained["baseline"][0]) for _ in range(2))
     expected = second_phase(whole, small, pairs)
-    monkeypatch.setattr(models, "_BANK_BYTES", pairs_per_block * 1536 * 4)
+    monkeypatch.setattr(models.base, "_BANK_BYTES", pairs_per_block * 1536 * 4)
     assert blocks.pairs_per_bank(pairs) == pairs_per_block
     backbone = state(blocks.backbone)
     curve = second_phase(blocks, small, pairs)
@@ -200,7 +208,7 @@ def test_bank_in_blocks(small, pretrained, pairs, monkeypatch, pairs_per_block):
 def test_progress_of_bank_in_blocks_ends_at_its_total(small, pretrained, pairs, monkeypatch):
     """A block that is no multiple of the batch must not make more updates than announced."""
     told = []
-    monkeypatch.setattr(models, "_BANK_BYTES", 100 * 1536 * 4)
+    monkeypatch.setattr(models.base, "_BANK_BYTES", 100 * 1536 * 4)
     model = copy.deepcopy(pretrained["baseline"][0])
     second_phase(model, small, pairs, progress=lambda *each: told.append(each))
     assert {total for _, _, total in told} == {len(told)}

@@ -1,16 +1,43 @@
 """The backbones by name.
 
 A backbone is an `nn.Module` that maps images, float (N, C, H, W) in [0, 1], to features (N, feature_dim), and has the
-attribute `feature_dim`. One that can share work between pairs may add `pair_features` (see `ReportCNN`).
+attribute `feature_dim`. One that can do more derives from `SharesPairs` or `HasPlaces` too.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from siamese_mnist.registry import Registry
 
-BACKBONES: Registry[Any] = Registry("backbone", "siamese_mnist.backbones")
+
+class SharesPairs(ABC):
+    """A backbone that computes the features of many stacked pairs of few images faster than one pass per pair."""
+
+    @abstractmethod
+    def pair_features(self, images: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Features of stacked pairs, in evaluation mode.
+
+        Args:
+            images: (N, C, H, W) in [0, 1].
+            left: (P,) int64, row of the first image of every pair.
+            right: (P,) int64, row of the second.
+
+        Returns:
+            (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
+        """
+
+
+class HasPlaces(ABC):
+    """A backbone that knows what it sees where."""
+
+    @abstractmethod
+    def places(self, x: Tensor) -> Tensor:
+        """Maps images (N, C, H, W) in [0, 1] to what it sees at K places: (N, K, F)."""
+
+
+BACKBONES: Registry[Any] = Registry("backbone", "siamese_mnist.backbones", nn.Module)
 """Classes by name: `backbone(in_channels=..., image_size=(H, W), **options)` makes a module with `feature_dim`."""
 
 

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.backbones.base import BACKBONES
+from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces
 
 _MEAN, _DEVIATION = 0.13, 0.31  # of MNIST's pixels in [0, 1]
 _SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # rows, columns
 
 
 @BACKBONES.register("convnet")
-class ConvNet(nn.Module):
+class ConvNet(nn.Module, HasPlaces):
     """Four convolutions with batch norm and ReLU, a 5x5 stem of stride 2, global mean; single or as an ensemble.
 
     Args:
@@ -46,13 +46,22 @@ class ConvNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
-        x = (x - _MEAN).div(_DEVIATION).contiguous(memory_format=torch.channels_last)
+        x = _standardised(x)
         if self.training or not self.shifts:
             return self._features(x)
         return torch.stack([self._features(x.roll(shift, (2, 3))) for shift in _SHIFTS]).mean(0)
 
+    def places(self, x: Tensor) -> Tensor:
+        """Maps images (N, in_channels, H, W) in [0, 1] to the channels at every place of the last layer: (N, K, F)."""
+        x = _standardised(x)
+        return torch.cat([member(x).flatten(2) for member in self.members], 1).transpose(1, 2)
+
     def _features(self, x: Tensor) -> Tensor:
         return torch.cat([member(x).mean((2, 3)) for member in self.members], 1)
+
+
+def _standardised(x: Tensor) -> Tensor:
+    return (x - _MEAN).div(_DEVIATION).contiguous(memory_format=torch.channels_last)
 
 
 def _member(in_channels: int, width: int) -> nn.Sequential:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.backbones.base import BACKBONES
+from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, SharesPairs
 from siamese_mnist.system.threads import for_each
 
 _FILTERS = (6, 16, 32, 64)
@@ -60,7 +60,7 @@ class ResidualBlock(nn.Module):
 
 
 @BACKBONES.register("report")
-class ReportCNN(nn.Module):
+class ReportCNN(nn.Module, SharesPairs, HasPlaces):
     """The report's residual CNN: two blocks of three linear 2x2 convolutions, 1,536 features.
 
     Zero padding of 2, then per block a `ResidualBlock` and 2x2 max pooling; features are flattened height first,
@@ -114,6 +114,10 @@ class ReportCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
+        return self.places(x).flatten(1)
+
+    def places(self, x: Tensor) -> Tensor:
+        """Maps images (N, in_channels, H, W) in [0, 1] to the channels at every place of the last block: (N, K, F)."""
         return self._after_first(F.max_pool2d(self.blocks[0](self._prepare(x)), 2), list(self.blocks[1:]))
 
     @torch.no_grad()
@@ -142,7 +146,7 @@ class ReportCNN(nn.Module):
             def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
                 out, one, other = piece
                 pair = self._prepare(torch.cat([images[one], images[other]], 1))
-                out.copy_(self._after_first(F.max_pool2d(first(pair), 2), rest))
+                out.copy_(self._after_first(F.max_pool2d(first(pair), 2), rest).flatten(1))
 
             for_each(fill, rows)
             return features
@@ -162,7 +166,7 @@ class ReportCNN(nn.Module):
             out, one, other = piece
             a, b, c, d = beside[0][one].add_(beside[1][other]).unbind(1)
             pooled = torch.maximum(torch.maximum(a, b), torch.maximum(c, d)).permute(0, 3, 1, 2)
-            out.copy_(self._after_first(pooled, rest))
+            out.copy_(self._after_first(pooled, rest).flatten(1))
 
         for_each(prepare, zip(beside[0].split(chunk), beside[1].split(chunk), images.split(chunk), strict=True))
         for_each(fill_sums, rows)
@@ -178,7 +182,7 @@ class ReportCNN(nn.Module):
     def _after_first(self, x: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
         for block in blocks:
             x = F.max_pool2d(block(x), 2)
-        return x.permute(0, 2, 3, 1).flatten(1)
+        return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _windows(x: Tensor) -> Tensor:

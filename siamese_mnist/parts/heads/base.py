@@ -1,7 +1,8 @@
 """What a head is: the two kinds, and the registry that holds both."""
 
 import itertools
-from typing import Any, ClassVar
+from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,27 @@ from torch import Tensor, nn
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.registry import Registry
 
-HEADS: Registry[Any] = Registry("head", "siamese_mnist.heads")
+
+class Head(nn.Module, ABC):
+    """What every head has; a subclass derives from `StackedHead` or `SiameseHead`.
+
+    Attributes:
+        given: what it is made of besides its own options: "feature_dim", and "classes" and "loss" if it asks for them.
+        losses: whether it trains with a loss from `LOSSES`; if not, it brings its own.
+        loss_optional: whether it also trains without one.
+    """
+
+    given: ClassVar[tuple[str, ...]] = ("feature_dim",)
+    losses: ClassVar[bool] = False
+    loss_optional: ClassVar[bool] = False
+
+
+HEADS: Registry[type[Head]] = Registry("head", "siamese_mnist.heads", Head)
 """Subclasses of `StackedHead` and `SiameseHead` by name."""
 
 
-class StackedHead(nn.Module):
-    """Decides from the features of a stacked pair.
+class StackedHead(Head):
+    """Decides from the features of a pair, as the stacked design has them.
 
     A subclass takes `feature_dim` and its own keyword options with defaults, and implements `forward`.
 
@@ -23,42 +39,37 @@ class StackedHead(nn.Module):
         averaged: whether the score is the mean over both orders of the images, which makes it symmetric.
     """
 
-    design: ClassVar[str] = "stacked"
     averaged: ClassVar[bool] = False
 
+    @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
-        """Maps features of stacked pairs (P, D) to logits (P, 2), class 1 = same."""
-        raise NotImplementedError
+        """Maps features of pairs (P, D) to logits (P, 2), class 1 = same."""
 
 
-class SiameseHead(nn.Module):
+class SiameseHead(Head):
     """Embeds each image's features and compares two embeddings.
 
     A subclass takes `feature_dim`, `classes`, `loss` (a `MetricLoss` or None) and its own keyword options with
     defaults; it implements `embed`, `score` and at least one of `pair_loss` and `label_loss`.
 
     Attributes:
-        losses: whether the head trains with a loss from `LOSSES`; if not, it brings its own.
-        loss_optional: whether it also trains without one.
         supervisions: what its own loss trains on, best first; with a loss from `LOSSES`, that loss decides.
         grouped: whether a batch of pairs has to hold the pairs of one first image together, see `MetricLoss`.
         threshold: the score at which the head itself decides "same", or None where it is fitted on training images.
     """
 
-    design: ClassVar[str] = "siamese"
-    losses: ClassVar[bool] = False
-    loss_optional: ClassVar[bool] = False
+    given = ("feature_dim", "classes", "loss")
     supervisions: tuple[Supervision, ...] = ("pairs",)
     threshold: ClassVar[float | None] = None
     grouped: bool = False
 
+    @abstractmethod
     def embed(self, features: Tensor) -> Tensor:
         """Maps features of images (N, D) to embeddings (N, E)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, left: Tensor, right: Tensor) -> Tensor:
         """Maps embeddings (P, E), (P, E) to scores (P,), higher = more alike."""
-        raise NotImplementedError
 
     def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores of every embedding (A, E) against every embedding (B, E): (A, B), as `score` gives them.

@@ -1,5 +1,6 @@
 """What a metric loss is, and the registries of losses and miners."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -8,15 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.registry import Registry
+from siamese_mnist.registry import Factory, Registry
 
 Supervision = Literal["pairs", "labels"]
-
-LOSSES: Registry[Any] = Registry("loss", "siamese_mnist.losses")
-"""Factories by name: `loss(classes=..., embedding_dim=..., **options) -> MetricLoss`."""
-
-MINERS: Registry[Any] = Registry("miner", "siamese_mnist.miners")
-"""Factories by name: `miner(loss=..., **options)` makes a module (embeddings, labels) -> tuple of index tensors."""
 
 
 class MetricLoss(nn.Module):
@@ -64,6 +59,37 @@ class MetricLoss(nn.Module):
     def of_labels(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar loss over the pairs of a batch (N, E) with class labels (N,) int64."""
         raise NotImplementedError
+
+
+class Miner(nn.Module, ABC):
+    """Picks the pairs or triplets of a batch that are worth learning from.
+
+    A subclass takes `loss`, the `MetricLoss` that it works for, and its own keyword options with defaults.
+    """
+
+    @abstractmethod
+    def forward(self, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        """Rows that were picked out of a batch (N, E) with labels (N,).
+
+        Returns:
+            Three tensors (T,): anchors, positives, negatives; or four (A,), (A,), (B,), (B,): both rows of the genuine
+            and both rows of the impostor pairs.
+        """
+
+
+class LossFactory(Factory):
+    """Makes a `MetricLoss` of `classes`, `embedding_dim` and options that it knows only when it is asked."""
+
+
+class MinerFactory(Factory):
+    """Makes a module like `Miner` of `loss` and options that it knows only when it is asked."""
+
+
+LOSSES: Registry[Any] = Registry("loss", "siamese_mnist.losses", (MetricLoss, LossFactory))
+"""Losses by name: `loss(classes=..., embedding_dim=..., **options)` makes a `MetricLoss`."""
+
+MINERS: Registry[Any] = Registry("miner", "siamese_mnist.miners", (Miner, MinerFactory))
+"""Miners by name: `miner(loss=..., **options)` makes a module (embeddings, labels) -> tuple of rows."""
 
 
 def create_loss(

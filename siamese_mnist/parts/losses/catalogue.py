@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from siamese_mnist.parts.losses.base import LOSSES, MINERS, MetricLoss, Supervision
+from siamese_mnist.parts.losses.base import LOSSES, MINERS, Supervision
 from siamese_mnist.parts.losses.library import Distance, LibraryLoss, LibraryLossFactory, LibraryMinerFactory
 
 NOT_OFFERED = {
@@ -213,13 +213,7 @@ _add(
 
 
 @LOSSES.register("cross-batch-memory")
-def cross_batch_memory(
-    *,
-    classes: int,  # noqa: ARG001
-    embedding_dim: int,
-    memory_size: int = 1024,
-    neg_margin: float = 0.5,
-) -> MetricLoss:
+class CrossBatchMemory(LibraryLoss):
     """Contrastive against a memory of earlier batches (Wang et al. 2020).
 
     Args:
@@ -228,11 +222,13 @@ def cross_batch_memory(
         memory_size: embeddings remembered.
         neg_margin: distance beyond which an impostor pair costs nothing.
     """
-    from pytorch_metric_learning.losses import ContrastiveLoss, CrossBatchMemory
 
-    inner = ContrastiveLoss(neg_margin=neg_margin)
-    memory = CrossBatchMemory(inner, embedding_dim, memory_size=memory_size)
-    return LibraryLoss(memory, inner.distance, ("labels",), takes_miner=True)
+    def __init__(self, classes: int, embedding_dim: int, *, memory_size: int = 1024, neg_margin: float = 0.5) -> None:
+        from pytorch_metric_learning import losses
+
+        inner = losses.ContrastiveLoss(neg_margin=neg_margin)
+        memory = losses.CrossBatchMemory(inner, embedding_dim, memory_size=memory_size)
+        super().__init__(memory, inner.distance, ("labels",), takes_miner=True)
 
 
 for _name, _summary, _fields in (

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.losses.base import MetricLoss, Supervision
+from siamese_mnist.parts.losses.base import LossFactory, MetricLoss, MinerFactory, Supervision
 
 Distance = Literal["euclidean", "squared-euclidean", "cosine", "snr"]
 
@@ -106,7 +106,7 @@ class LibraryLoss(MetricLoss):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LibraryLossFactory:
+class LibraryLossFactory(LossFactory):
     """Makes one loss of pytorch-metric-learning.
 
     Attributes:
@@ -142,7 +142,9 @@ class LibraryLossFactory:
         }
         return {"distance": self.distances[0], **own, **self.defaults.get(self.distances[0], {})}
 
-    def __call__(self, *, classes: int, embedding_dim: int, distance: str | None = None, **options: Any) -> LibraryLoss:
+    def __call__(  # type: ignore[override]
+        self, *, classes: int, embedding_dim: int, distance: str | None = None, **options: Any
+    ) -> LibraryLoss:
         """Makes the loss.
 
         Args:
@@ -184,7 +186,7 @@ class LibraryLossFactory:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LibraryMinerFactory:
+class LibraryMinerFactory(MinerFactory):
     """Makes one miner of pytorch-metric-learning, with the distance of the loss it works for.
 
     Attributes:
@@ -205,7 +207,7 @@ class LibraryMinerFactory:
             if parameter.default is not parameter.empty
         }
 
-    def __call__(self, *, loss: MetricLoss, **options: Any) -> nn.Module:
+    def __call__(self, *, loss: MetricLoss, **options: Any) -> nn.Module:  # type: ignore[override]
         """Makes the miner.
 
         Args:

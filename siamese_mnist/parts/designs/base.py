@@ -1,0 +1,232 @@
+"""What a design is, and the registry of designs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import ClassVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.parts.heads import Head, StackedHead
+from siamese_mnist.parts.losses import Supervision
+from siamese_mnist.registry import Registry
+
+CHUNK = 512
+SCORED = 16 * CHUNK
+_TILE = 64
+_BANK_BYTES = 1 << 30
+
+MakeBackbone = Callable[[int, tuple[int, int]], nn.Module]
+"""Makes the named backbone for a number of channels and an image size (H, W)."""
+
+
+def to_unit(images: Tensor) -> Tensor:
+    """Images uint8 (N, C, H, W), or grey (N, H, W), as a network's input: float (N, C, H, W) in [0, 1]."""
+    return (images.unsqueeze(1) if images.ndim == 3 else images).float().div_(255)
+
+
+class Design(nn.Module, ABC):
+    """How two images meet a backbone and a head.
+
+    A subclass implements `class_features`, `feature_bank`, `bank_rows`, `pair_features`, `score_features`, `pair_loss`
+    and `forward`; the rest follows from these. It is made of a backbone, which `make_backbone` makes, and a head, and
+    may have weights of its own. "Features" below are what the backbone alone gives, so that they need be computed only
+    once where it is frozen.
+
+    Attributes:
+        head_base: what its heads derive from.
+        embeds: whether an image has an embedding of its own, computed without knowing what it is compared with.
+        backbone: module with `feature_dim`; trained in phase 1, and in phase 2 unless it is frozen.
+        head: trained in phase 2, with all else that is not the backbone.
+    """
+
+    head_base: ClassVar[type[Head]]
+    embeds: ClassVar[bool] = False
+
+    def __init__(self, backbone: nn.Module, head: Head) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    @classmethod
+    def make_backbone(cls, make: MakeBackbone, channels: int, image_size: tuple[int, int]) -> nn.Module:
+        """The backbone of this design, with `feature_dim`.
+
+        Args:
+            make: makes the backbone that the user chose.
+            channels: of one image.
+            image_size: height and width of the images.
+        """
+        return make(channels, image_size)
+
+    @classmethod
+    def head_features(cls, backbone: nn.Module) -> int:
+        """D, the number of features that the head reads."""
+        return cast(int, backbone.feature_dim)
+
+    @property
+    def feature_dim(self) -> int:
+        """Length of the rows of `class_features`."""
+        return cast(int, self.backbone.feature_dim)
+
+    @property
+    def supervisions(self) -> tuple[Supervision, ...]:
+        """What phase 2 can train on, best first."""
+        return ("pairs",)
+
+    @property
+    def threshold(self) -> float | None:
+        """Score at which the model itself decides "same", or None where that is fitted."""
+        return 0.0
+
+    @property
+    def grouped(self) -> bool:
+        """Whether a batch of pairs has to hold the pairs of one first image together."""
+        return False
+
+    def decider(self) -> Iterator[nn.Parameter]:
+        """All parameters that are not the backbone's."""
+        return (value for name, value in self.named_parameters() if not name.startswith("backbone."))
+
+    def train_decider(self) -> None:
+        """Puts everything but the backbone into training mode."""
+        training = self.backbone.training
+        self.train()
+        self.backbone.train(training)
+
+    @abstractmethod
+    def class_features(self, images: Tensor) -> Tensor:
+        """Features of single images for phase 1.
+
+        Args:
+            images: (N, C, H, W) in [0, 1].
+
+        Returns:
+            (k N, D), the images k times, where each is seen in k ways.
+        """
+
+    @abstractmethod
+    def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
+        """Features of pairs of images (P, C, H, W) and (P, C, H, W) in [0, 1], P or 2 P rows."""
+
+    @abstractmethod
+    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
+        """Features, in evaluation mode, from which `bank_rows` takes those of pairs of rows of images (N, C, H, W)."""
+
+    @abstractmethod
+    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
+        """Features of some pairs out of the bank of all, as `pair_features` gives them."""
+
+    def pairs_per_bank(self, pairs: Pairs) -> int:
+        """Largest number of pairs whose features are kept in memory at a time."""
+        return max(1, _BANK_BYTES // (4 * self.feature_dim))
+
+    @abstractmethod
+    def score_features(self, features: Tensor) -> Tensor:
+        """Scores (P,) of pairs from their features, higher = more alike."""
+
+    @abstractmethod
+    def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """Training loss of pairs.
+
+        Args:
+            features: as from `pair_features`.
+            same: (P,) bool, True = same class.
+            anchors: (P,) int64, equal where pairs have the same first image.
+
+        Returns:
+            Scalar, and the scores (P,) without gradients.
+        """
+
+    def label_loss(self, features: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Training loss of single images, for designs that offer the supervision "labels".
+
+        Args:
+            features: (k N, D) as from `class_features`.
+            labels: (N,) int64, class by class.
+            per_class: images of every class.
+
+        Returns:
+            Scalar; scores of pairs within the batch without gradients; and whether these show one class, bool.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores (P,) of pairs of images (P, C, H, W) and (P, C, H, W) in [0, 1], without shortcuts."""
+
+    @abstractmethod
+    def score_pairs(self, images: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of pairs of rows of images, in evaluation mode and bounded memory.
+
+        Args:
+            images: (N, C, H, W) in [0, 1].
+            left: (P,) int64, row of the first image of every pair.
+            right: (P,) int64, row of the second.
+
+        Returns:
+            (P,) float32, higher = more alike.
+        """
+
+    @torch.no_grad()
+    def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of every image against every other, pair by pair unless a design knows better.
+
+        Args:
+            left: (A, C, H, W) uint8.
+            right: (B, C, H, W) uint8.
+
+        Returns:
+            (A, B) float32, higher = more alike.
+        """
+        matrix = torch.empty(len(left), len(right), device=left.device)
+        for rows, row_scores in zip(left.split(_TILE), matrix.split(_TILE), strict=True):
+            for columns, scores in zip(right.split(_TILE), row_scores.split(_TILE, 1), strict=True):
+                row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
+                found = self.score_pairs(to_unit(torch.cat([rows, columns])), row, column + len(rows))
+                scores.copy_(found.view(len(rows), len(columns)))
+        return matrix
+
+    def embed_batch(self, images: Tensor) -> Tensor:
+        """Embeddings (N, E) of images (N, C, H, W) in [0, 1], of designs that embed, with gradients."""
+        raise NotImplementedError
+
+    def score_embeddings(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores (P,) of embeddings (P, E) and (P, E), of designs that embed, with gradients."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def embed(self, images: Tensor) -> Tensor:
+        """Embeddings (N, E) of images (N, C, H, W) uint8, in evaluation mode, chunk by chunk."""
+        return torch.cat([self.embed_batch(to_unit(chunk)) for chunk in images.split(CHUNK)])
+
+
+class PairFusion(Design):
+    """A design whose head reads the features of a pair as a whole, and answers with two logits."""
+
+    head_base = StackedHead
+    head: StackedHead
+
+    def _logits(self, features: Tensor) -> Tensor:
+        """Logits (P, 2) of pairs from their features; class 1 = same."""
+        return cast(Tensor, self.head(features))
+
+    def score_features(self, features: Tensor) -> Tensor:
+        """Log-odds of "same" (P,)."""
+        return log_odds(self._logits(features))
+
+    def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of the two logits, and the log-odds of "same"; see `Design.pair_loss`."""
+        logits = self._logits(features)
+        return F.cross_entropy(logits, same.long()), log_odds(logits).detach()
+
+
+def log_odds(logits: Tensor) -> Tensor:
+    """Log-odds of class 1 of logits (P, 2): (P,)."""
+    return logits[:, 1] - logits[:, 0]
+
+
+DESIGNS: Registry[type[Design]] = Registry("design", "siamese_mnist.designs", Design)
+"""Subclasses of `Design` by name: `design(backbone, head)`."""

@@ -1,0 +1,108 @@
+"""What looks at a training from outside: it changes nothing that is trained, and draws no number of the training's."""
+
+import copy
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from siamese_mnist.data import LabeledImages
+from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.parts.designs import Design, to_unit
+
+
+class Observer(ABC):
+    """Sees a model after every update of phase 2.
+
+    What it gets is a view of the model in evaluation mode: it shares the weights, but buffers, memories and anything
+    else that a part keeps between updates are copies. An observer can therefore not reach the training.
+    """
+
+    @abstractmethod
+    def after_update(self, update: int, view: Design) -> None:
+        """Called after an update, without gradients.
+
+        Args:
+            update: number of the update, from 1.
+            view: the model as it is now, in evaluation mode.
+        """
+
+
+class View:
+    """Keeps the view of a model that observers get up to date.
+
+    Args:
+        model: the model in training.
+    """
+
+    def __init__(self, model: Design) -> None:
+        self._model = model
+        weights = {id(each): each for each in model.parameters()}
+        self._view = copy.deepcopy(model, weights).eval()
+        self._buffers = list(zip(self._view.buffers(), model.buffers(), strict=True))
+
+    @torch.no_grad()
+    def show(self, update: int, observers: list[Observer]) -> None:
+        """Calls the observers; PyTorch's global random stream is as before afterwards."""
+        for shown, current in self._buffers:
+            shown.copy_(current)
+        with torch.random.fork_rng(devices=[]):
+            for each in observers:
+                each.after_update(update, self._view)
+
+
+class HeldOutCurve(Observer):
+    """Measures one random batch of test pairs after every update (report, section 3.2.2).
+
+    The loss is that of the model's own training on pairs, in evaluation mode; a loss that cannot be computed of pairs
+    is not measured.
+
+    Args:
+        model: the model, its backbone in evaluation mode if it is frozen.
+        data: test images.
+        pairs: pairs of rows of `data`.
+        size: pairs in a batch.
+        frozen: whether the backbone stays as it is.
+        generator: chooses the batches; a stream of its own.
+
+    Attributes:
+        losses: of every update, scalar; NaN where the loss has no form for pairs.
+        scores: of every update, (size,).
+        same: of every update, (size,) bool.
+    """
+
+    def __init__(
+        self,
+        model: Design,
+        data: LabeledImages,
+        pairs: Pairs,
+        *,
+        size: int,
+        frozen: bool,
+        generator: torch.Generator,
+    ) -> None:
+        self.images = to_unit(data.images)
+        self.pairs = pairs
+        self.size = size
+        self.generator = generator
+        self.measures_loss = "pairs" in model.supervisions
+        self.bank = model.feature_bank(self.images, pairs) if frozen else None
+        self.losses: list[Tensor] = []
+        self.scores: list[Tensor] = []
+        self.same: list[Tensor] = []
+
+    def after_update(self, update: int, view: Design) -> None:
+        """Measures one batch."""
+        rows = torch.randint(len(self.pairs.same), (self.size,), generator=self.generator)
+        left, right, same = (column[rows] for column in self.pairs)
+        if self.bank is None:
+            features = view.pair_features(self.images[left], self.images[right])
+        else:
+            features = view.bank_rows(self.bank, self.pairs, rows)
+        if self.measures_loss:
+            loss, scores = view.pair_loss(features, same, left)
+        else:
+            loss, scores = torch.tensor(torch.nan), view.score_features(features)
+        self.losses.append(loss)
+        self.scores.append(scores)
+        self.same.append(same)
