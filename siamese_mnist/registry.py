@@ -19,15 +19,13 @@ class UnknownPartError(UsageError):
     """A name that no registered part has; the message suggests the nearest ones."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Described:
-    """A part that is a value, not a class: it says itself what it is.
+class Described(ABC):
+    """A part that is a value, not a class: it says itself what it is."""
 
-    Attributes:
-        summary: one line for `siamese-mnist list`.
-    """
-
-    summary: str = ""
+    @property
+    @abstractmethod
+    def summary(self) -> str:
+        """One line for `siamese-mnist list`."""
 
 
 @dataclass(frozen=True)

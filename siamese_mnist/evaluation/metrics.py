@@ -22,7 +22,7 @@ from siamese_mnist.evaluation.ranking import (
     roc_auc_of,
     true_match_rate_of,
 )
-from siamese_mnist.registry import Registry
+from siamese_mnist.registry import Described, Registry
 
 FALSE_MATCH_RATES = (0.01, 0.001)
 """The operating points at which true match rates are given."""
@@ -35,7 +35,7 @@ _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, kw_only=True)
-class Metric:
+class Metric(Described):
     """One figure of judged pairs.
 
     Attributes:
@@ -113,10 +113,10 @@ class _Metrics(Registry[Metric]):
             raise ValueError(f"a metric is named in small letters, digits and _, such as 'f1_score'; got {name!r}")
         if name in self._TAKEN:
             raise ValueError(f"the name {name!r} is taken by what results say besides metrics; choose another")
-        super().add(name, value, origin=origin, summary=value.summary if summary is None else summary)
+        super().add(name, value, origin=origin, summary=summary)
 
 
-METRICS: Registry[Metric] = _Metrics("metric", "siamese_mnist.metrics")
+METRICS: Registry[Metric] = _Metrics("metric", "siamese_mnist.metrics", Metric)
 
 
 def metric(title: str, **about: Any) -> Callable[[Callable[[JudgedPairs], float]], Metric]:

@@ -42,10 +42,12 @@ class Variant(Described):
     Attributes:
         design: name in `DESIGNS`.
         parts: what the variant fixes; the recipe fills in the rest.
+        summary: one line for `siamese-mnist list`.
     """
 
     design: str
     parts: Parts = field(default_factory=Parts)
+    summary: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,13 @@ class Recipe(Described):
         protocol: how to train.
         parts: what to train where the variant leaves it open.
         designs: names of the designs it is meant for; empty for all whose heads and supervision fit.
+        summary: one line for `siamese-mnist list`.
     """
 
     protocol: TrainingProtocol
     parts: Parts
     designs: tuple[str, ...] = ()
+    summary: str = ""
 
 
 VARIANTS: Registry[Variant] = Registry("variant", "siamese_mnist.variants", Variant)

@@ -76,7 +76,7 @@ def test_embed(finished, images):
     with torch.no_grad():
         one = siamese.model.head.embed(siamese.model.backbone(to_unit(torch.from_numpy(images[:1])))).numpy()
     np.testing.assert_allclose(embeddings[:1], one, atol=1e-5)
-    with pytest.raises(UsageError, match="a stacked design has no embedding of a single image"):
+    with pytest.raises(UsageError, match="this design has no embedding of a single image"):
         load(finished["baseline"].run_dir).embed(images)
 
 
@@ -89,7 +89,7 @@ def check_matrix(tool, a, b):
 
 
 def test_matrix_is_the_score_of_every_pair(loaded, images, monkeypatch):
-    monkeypatch.setattr(verifier, "_TILE", 16)
+    monkeypatch.setattr(designs.base, "_TILE", 16)
     check_matrix(loaded, images[:40], images[30:63])
 
 
