@@ -330,7 +330,7 @@ def test_a_place_that_cannot_be_written_is_found_before_training(short, tmp_path
         ({"dataset": "mnist-smal"}, "unknown data set 'mnist-smal'; did you mean 'mnist-small'"),
         ({"backbone": "reports"}, "unknown backbone 'reports'; did you mean 'report'"),
         ({"loss": "contrastiv"}, "unknown loss 'contrastiv'; did you mean 'contrastive'"),
-        ({"head": "classifier"}, "head 'classifier' is for stacked designs"),
+        ({"head": "classifier"}, "head 'classifier' does not fit design 'siamese'"),
         ({"backbone_options": {"block": 3}}, "no option 'block'; did you mean 'blocks'"),
         ({"epoch": 3}, "unknown setting 'epoch'; did you mean 'epochs'"),
         ({"seed": -1}, r"seed must lie in 0\.\.4294967295, got -1"),
