@@ -1,6 +1,7 @@
 """`siamese-mnist compare`: train what is missing and print one table."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,8 @@ def compare(
     from siamese_mnist.errors import UsageError
     from siamese_mnist.runs.comparison import check_sort_column, sort_rows
     from siamese_mnist.runs.comparison import compare as compare_runs
-    from siamese_mnist.runs.jobs import ensure_runs, possible_jobs
+    from siamese_mnist.runs.jobs import attempt_runs, possible_jobs
+    from siamese_mnist.runs.result import Diverged
     from siamese_mnist.runs.store import find_runs
     from siamese_mnist.settings.entries import read_entry
 
@@ -67,8 +69,8 @@ def compare(
     if jobs is None:
         jobs = min(possible_jobs(), max(1, found.runs.count(None)))
     with progress.shown() as titled:
-        runs = list(
-            ensure_runs(
+        outcomes = list(
+            attempt_runs(
                 settings,
                 runs_dir=runs_dir,
                 data_dir=data_dir,
@@ -78,7 +80,7 @@ def compare(
                 overall=titled(f"training, {jobs} at once", every=1, unit="runs"),
             )
         )
-    rows = compare_runs(runs)
+    rows = compare_runs(outcomes)
     if sort is not None:
         rows = sort_rows(rows, sort)
     if csv is not None:
@@ -90,3 +92,7 @@ def compare(
         print(formats.markdown(cells) if as_markdown else formats.latex(cells))
     else:
         tables.print_comparison(rows)
+    for lost in (outcome for outcome in outcomes if isinstance(outcome, Diverged)):
+        print(f"siamese-mnist: {lost.settings.variant}, seed {lost.settings.seed}: {lost.reason}", file=sys.stderr)
+    if not any(row.figures for row in rows if not row.published):
+        raise typer.Exit(2)

@@ -11,7 +11,7 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS
 from siamese_mnist.evaluation.intervals import PairedDifference, Verdict, holm, paired_difference, verdict
 from siamese_mnist.evaluation.metrics import headline_metrics, nested
-from siamese_mnist.runs.result import RunResult
+from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.scored import ScoredRun, run_intervals, scored_run, stacked
 from siamese_mnist.settings.entries import entry_names
 
@@ -60,6 +60,8 @@ class Row:
         variant: what was trained, without the changes.
         entry: a variant with what is changed of it (`entries.entry_names`).
         published: whether it is the report's own.
+        diverged: whether the training of a seed diverged; there are no figures then, as a mean over the other seeds
+            would flatter the entry.
         seeds: of the runs that it is the mean of.
         figures: by name in `METRICS`.
         versus_first: the comparison with the first entry; None for the first itself.
@@ -76,6 +78,7 @@ class Row:
     variant: str
     entry: str
     published: bool = False
+    diverged: bool = False
     seeds: tuple[int, ...] = ()
     figures: Mapping[str, Estimate] = field(default_factory=dict)
     versus_first: Difference | None = None
@@ -106,13 +109,14 @@ class Row:
             "variant": self.variant,
             "entry": self.entry,
             "published": self.published,
+            "diverged": self.diverged,
             "seeds": list(self.seeds),
             **nested(self._flat_figures()),
             "compared_with": first and first.compared_with,
             "difference": first and first.mean,
             "difference_interval": first and list(first.interval),
             "p_adjusted": first and first.p_adjusted,
-            "verdict": first and first.verdict,
+            "verdict": "diverged" if self.diverged else first and first.verdict,
             **{name: getattr(self, name) for name in (*_COSTS, "pairs", "pairs_digest")},
             "run_dirs": list(self.run_dirs),
         }
@@ -155,21 +159,33 @@ PUBLISHED = Row(
 """The report's figures (section 3.2.1 and Table 1)."""
 
 
-def compare(runs: Sequence[RunResult]) -> list[Row]:
+def compare(outcomes: Sequence[RunResult | Diverged]) -> list[Row]:
     """One row an entry, in order of appearance, with figures averaged over its seeds; the published row first.
 
-    Every entry after the first is compared with the first one on the same pairs and the seeds that both have.
+    Every entry after the first is compared with the first one on the same pairs and the seeds that both have. An entry
+    with a diverged training has no figures, and if that is the first one, no entry is compared with it.
 
     Raises:
         UsageError: if the runs were not tested on the same pairs, or an entry has no seed in common with the first.
         RunError: if a run's scores cannot be read.
     """
-    check_comparable(runs)
-    groups: dict[str, list[ScoredRun]] = {}
-    for name, run in zip(entry_names([run.config for run in runs]), runs, strict=True):
-        groups.setdefault(name, []).append(scored_run(run))
-    rows = [_row(name, group) for name, group in groups.items()]
-    return [PUBLISHED, *_with_verdicts(rows, list(groups.values()))]
+    check_comparable([each for each in outcomes if isinstance(each, RunResult)])
+    groups: dict[str, list[RunResult | Diverged]] = {}
+    for name, outcome in zip(entry_names([each.config for each in outcomes]), outcomes, strict=True):
+        groups.setdefault(name, []).append(outcome)
+    rows: list[Row] = []
+    compared: dict[str, list[ScoredRun]] = {}
+    for name, group in groups.items():
+        runs = [each for each in group if isinstance(each, RunResult)]
+        if len(runs) < len(group):
+            rows.append(Row(variant=str(group[0].config["variant"]), entry=name, diverged=True))
+        else:
+            compared[name] = [scored_run(run) for run in runs]
+            rows.append(_row(name, compared[name]))
+    if rows and rows[0].diverged:
+        return [PUBLISHED, *rows]
+    judged = iter(_with_verdicts([row for row in rows if not row.diverged], list(compared.values())))
+    return [PUBLISHED, *(row if row.diverged else next(judged) for row in rows)]
 
 
 def check_comparable(runs: Sequence[RunResult]) -> None:

@@ -2,30 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.experiment import run_settings
 from siamese_mnist.runs.provenance import run_name
-from siamese_mnist.runs.result import RunResult
+from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import check_writable, find_runs
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import DivergedError, Progress, silent
 
 RUN_MEMORY_BYTES = 2 * 1024**3
-
-
-class Diverged(NamedTuple):
-    """A setting whose training diverged: it has no run."""
-
-    settings: Settings
-    reason: str  # one line
-
-    @property
-    def config(self) -> Mapping[str, Any]:
-        """The settings as JSON, as a run has them."""
-        return self.settings.as_dict()
 
 
 def ensure_runs(
@@ -145,7 +133,7 @@ def _outcome(settings: Settings, **options: Any) -> RunResult | Diverged:
     try:
         return run_settings(settings, **options)
     except DivergedError as error:
-        return Diverged(settings, str(error))
+        return Diverged(settings=settings, reason=str(error))
 
 
 def _available_memory_bytes() -> int:

@@ -262,6 +262,24 @@ class RunResult(Section):
         return result
 
 
+@dataclass(frozen=True, kw_only=True)
+class Diverged:
+    """What there is in place of a result where the training diverged: nothing is kept of it.
+
+    Attributes:
+        settings: what was trained.
+        reason: one line that names phase, update and the setting to change.
+    """
+
+    settings: Settings
+    reason: str
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings as JSON, as a result has them."""
+        return self.settings.as_dict()
+
+
 _CONFIG = {
     "variant": str,
     "recipe": str,

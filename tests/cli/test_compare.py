@@ -123,3 +123,32 @@ def test_runs_dir_that_cannot_be_written(mistake, tmp_path):
     (tmp_path / "file").touch()
     arguments = ["--dataset", "mnist-small", "--recipe", "short-test", "--runs-dir", tmp_path / "file"]
     assert f"cannot write a run to {tmp_path / 'file'}" in mistake("compare", *arguments)
+
+
+TINY = "train_pairs=640,test_pairs=300,pretrain_epochs=0,epochs=1,curve=False"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_diverged_entry_is_a_row_beside_the_others(tmp_path, command, jobs):
+    rates = {"baseline": "0.001", "siamese": "1e30", "siamese:": "0.001"}
+    entries = [f"{name.removesuffix(':')}:{TINY},learning_rate={rate}" for name, rate in rates.items()]
+    done = command("compare", *entries, "--runs-dir", tmp_path, "--json", "--jobs", jobs)
+    assert done.status == 0
+    _, *rows = json.loads(done.out, parse_constant=pytest.fail)["rows"]
+    assert [row["diverged"] for row in rows] == [False, True, False]
+    assert rows[0].keys() == rows[1].keys()
+    assert rows[1]["verdict"] == "diverged"
+    assert rows[1]["accuracy"] is rows[1]["difference"] is rows[1]["parameters"] is None
+    assert rows[2]["compared_with"].startswith("baseline")
+    (line,) = (line for line in done.err.splitlines() if "diverged" in line)
+    assert line.startswith("siamese-mnist: siamese, seed 0: phase 2 diverged: the loss is ")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("form", [["--json"], []])
+def test_only_diverged_entries(tmp_path, command, form):
+    done = command("compare", f"siamese:{TINY},learning_rate=1e30", "--runs-dir", tmp_path, *form)
+    assert done.status == 2
+    assert "phase 2 diverged" in done.err
+    assert ("diverged" if form else "verdict") in done.out
+    assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,9 @@ import pytest
 from siamese_mnist import UsageError
 from siamese_mnist.evaluation import Decision, evaluate, intervals
 from siamese_mnist.runs.comparison import compare, sort_rows
-from siamese_mnist.runs.store import RunResult, read_scores
+from siamese_mnist.runs.result import Diverged, RunResult
+from siamese_mnist.runs.store import read_scores
+from siamese_mnist.settings.settings import Settings
 
 EXACT = 1e-9
 
@@ -129,3 +131,17 @@ def test_sorting(made):
 def test_every_row_has_the_keys_of_the_published_one(made):
     rows = compare([made("a", 0, 0.7), made("b", 0, 0.9)])
     assert [list(row.as_dict()) for row in rows] == [list(rows[0].as_dict())] * 3
+
+
+def test_a_diverged_seed_leaves_no_figures(made, short):
+    settings = Settings.resolve("siamese", **short, seed=1)
+    plain = Settings.resolve("siamese", **short).as_dict()
+    runs = [made("first", 0, 0.8), made("siamese", 0, 0.8, config=plain), Diverged(settings=settings, reason="why")]
+    rows = compare(runs)[1:]
+    assert [(row.variant, row.diverged, row["accuracy"] is None) for row in rows] == [
+        ("first", False, False),
+        ("siamese", True, True),
+    ]
+    assert rows[1]["verdict"] == "diverged"
+    assert [row.versus_first for row in compare([runs[2], runs[0]])[1:]] == [None, None]
+    assert [row.entry for row in sort_rows(compare(runs), "accuracy")][1:] == [rows[0].entry, rows[1].entry]
