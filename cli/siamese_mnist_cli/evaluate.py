@@ -38,9 +38,6 @@ def evaluate(
         _print_table(result)
 
 
-_ABOUT = ("file", "threshold", "calibration", "threshold_fitted_on_test", "pairs", "images", "confusion_matrix")
-
-
 def _print_table(result: Mapping[str, Any]) -> None:
     console = wide_console()
     console.print(f"{result['pairs']:,} pairs of {result['images']:,} images: {result['file']}", markup=False)
@@ -48,7 +45,7 @@ def _print_table(result: Mapping[str, Any]) -> None:
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
     for name, value, interval in _rows(result):
-        table.add_row(name, f"{value:.4f}", f"{interval[0]:.4f} to {interval[1]:.4f}" if interval else "-")
+        table.add_row(name, value, interval)
     console.print(table)
     if "confusion_matrix" in result:
         (rejected, false_match), (missed, accepted) = result["confusion_matrix"]
@@ -74,12 +71,14 @@ def _threshold_line(result: Mapping[str, Any]) -> str:
     return f"{text} as given; figures of probabilities need --calibration"
 
 
-def _rows(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float, list[float] | None]]:
-    for name, value in values.items():
-        if name.endswith("_interval") or (not prefix and name in _ABOUT):
-            continue
-        label = name.replace("_", " ")
-        if isinstance(value, Mapping):
-            yield from _rows(value, f"{label} at false match rate " if name == "true_match_rate" else f"{label} ")
-        else:
-            yield prefix + label, value, values.get(f"{name}_interval")
+def _rows(result: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Title, figure and interval of every metric that was evaluated."""
+    from siamese_mnist.evaluation import METRICS
+
+    for name in METRICS:
+        group, _, last = name.rpartition("/")
+        values = result.get(group, {}) if group else result
+        if last in values:
+            metric, interval = METRICS[name], values.get(f"{last}_interval")
+            between = " to ".join(map(metric.text, interval)) if interval else "-"
+            yield metric.title, metric.text(values[last]), between

@@ -13,7 +13,9 @@ from siamese_mnist_cli.tables import wide_console
 def list_parts(
     kind: Annotated[
         str | None,
-        typer.Argument(help="variants, recipes, backbones, heads, losses, miners or datasets.", show_default="all"),
+        typer.Argument(
+            help="variants, recipes, backbones, heads, losses, miners, datasets or metrics.", show_default="all"
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -31,6 +33,7 @@ def list_parts(
         "losses": sm.LOSSES,
         "miners": sm.MINERS,
         "datasets": sm.DATASETS,
+        "metrics": sm.METRICS,
     }
     if kind is not None and kind not in registries:
         raise UsageError(f"unknown kind of part {kind!r}; use one of {', '.join(registries)}")

@@ -124,6 +124,8 @@ def run(
 
 
 def _print_summary(result: Any) -> None:
+    from siamese_mnist.evaluation.metrics import headline_metrics
+
     console = Console(highlight=False, soft_wrap=True)
     test = result.test
     pretrained = result.phase1.accuracy
@@ -131,20 +133,19 @@ def _print_summary(result: Any) -> None:
         "pair accuracy": f"{test.accuracy:.4f} on {test.pairs:,} pairs of test images",
         "same": _class_line(test.same),
         "different": _class_line(test.different),
-        "ROC-AUC": f"{test.roc_auc:.4f}",
-        "equal error rate": f"{test.equal_error_rate:.4f}",
-        "swap agreement": f"{test.swap_agreement:.4f}",
+        **{metric.title: metric.text(test[name]) for name, metric in headline_metrics().items() if name != "accuracy"},
         "phase-1 accuracy": "no phase 1" if pretrained is None else f"{pretrained:.4f} on single test images",
         "parameters": f"backbone {result.parameters.backbone:,}, head {result.parameters.head:,}",
         "seconds": f"phase 1 {result.phase1.train_seconds:.1f}, phase 2 {result.phase2.train_seconds:.1f}, "
         f"all {result.total_seconds:.1f}",
         "run": result.run_dir,
     }
+    width = max(16, *map(len, lines)) + 2
     for name, text in lines.items():
-        console.print(f"{name:<18}{text}", markup=False)
+        console.print(f"{name:<{width}}{text}", markup=False)
     if result.collapsed:
         Console(stderr=True, soft_wrap=True).print(f"warning: {result.collapsed}", markup=False, highlight=False)
 
 
 def _class_line(figures: Any) -> str:
-    return f"precision {figures.precision:.3f}, recall {figures.recall:.3f}, F1 {figures.f1:.3f}"
+    return f"precision {figures.precision:.4f}, recall {figures.recall:.4f}, F1 {figures.f1:.4f}"

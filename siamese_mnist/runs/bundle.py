@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation.metrics import single_metrics
+from siamese_mnist.evaluation.metrics import METRICS, nested, single_metrics
 from siamese_mnist.runs.model_card import model_card
 from siamese_mnist.runs.reading import WEIGHTS, parse_weights, read_config, read_run, read_weights
 from siamese_mnist.runs.scored import run_intervals, scored_run
@@ -117,12 +117,13 @@ def read_bundle(path: str | Path) -> Bundle:
 
 def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     result = read_run(run_dir)
-    config, values = read_config(run_dir), result.as_dict()
+    config, values, scored = read_config(run_dir), result.as_dict(), scored_run(result)
+    values["test"] = {**nested({name: scored.figure(name) for name in METRICS}), **values["test"]}
     figures = {name: values[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
     decision = {name: values["decision"][name] for name in ("threshold", "slope")}
     metrics = {
         **figures,
-        "intervals": run_intervals([scored_run(result)], single_metrics()),
+        "intervals": run_intervals([scored], single_metrics()),
         "versions": result.versions,
     }
     read_weights(run_dir)

@@ -49,7 +49,7 @@ def test_table_says_where_the_threshold_is_from(command, file, options, said, si
     assert done.status == 0
     assert said in done.out
     assert silent_about not in done.out
-    assert "roc auc" in done.out
+    assert "ROC-AUC" in done.out
     assert "500 pairs of 100 images" in done.out
 
 

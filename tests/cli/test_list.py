@@ -15,6 +15,7 @@ KINDS = {
     "losses": sm.LOSSES,
     "miners": sm.MINERS,
     "datasets": sm.DATASETS,
+    "metrics": sm.METRICS,
 }
 
 
