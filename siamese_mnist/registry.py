@@ -4,7 +4,7 @@ import difflib
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
@@ -128,6 +128,20 @@ class Registry(Generic[T]):
             )
         return self._parts[name]
 
+    def check_options(self, name: str, options: Iterable[str]) -> None:
+        """Checks that the part called `name` has these options.
+
+        Raises:
+            UsageError: if it has not; the message suggests the nearest and lists the known ones.
+        """
+        known = options_of(self[name])
+        for option in options:
+            if option not in known:
+                near = difflib.get_close_matches(option, known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else "."
+                has = f"Its options: {', '.join(known)}." if known else "It has none."
+                raise UsageError(f"{self.kind} {name!r} has no option {option!r}{hint} {has}")
+
     def make(self, name: str, options: Mapping[str, Any], **given: Any) -> Any:
         """Calls the part called `name` with `given` arguments and a user's `options`.
 
@@ -136,13 +150,7 @@ class Registry(Generic[T]):
             UsageError: if it has no such option, or refuses its value.
         """
         factory: Any = self[name]
-        known = options_of(factory)
-        for option in options:
-            if option not in known:
-                near = difflib.get_close_matches(option, known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else "."
-                has = f"Its options: {', '.join(known)}." if known else "It has none."
-                raise UsageError(f"{self.kind} {name!r} has no option {option!r}{hint} {has}")
+        self.check_options(name, options)
         try:
             return factory(**given, **options)
         except TypeError as error:

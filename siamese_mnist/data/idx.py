@@ -31,7 +31,7 @@ class IdxSource:
         torchvision_class: class of `torchvision.datasets` that downloads it; also its folder below the data folder.
         stems: file names without ".gz": training images, training labels, test images, test labels.
         classes: class names, by label.
-        options: further arguments of the torchvision class.
+        torchvision_options: further arguments of the torchvision class.
         transposed: whether the file stores images with rows and columns exchanged.
     """
 
@@ -39,7 +39,7 @@ class IdxSource:
     torchvision_class: str
     stems: tuple[str, str, str, str]
     classes: tuple[str, ...] = _DIGITS
-    options: tuple[tuple[str, str], ...] = ()
+    torchvision_options: tuple[tuple[str, str], ...] = ()
     transposed: bool = False
 
     def __call__(self, root: Path, download: bool) -> Dataset:
@@ -81,7 +81,7 @@ class IdxSource:
         maker = getattr(datasets, self.torchvision_class)
         try:
             for train in (True, False):
-                maker(str(root), train=train, download=True, **dict(self.options))
+                maker(str(root), train=train, download=True, **dict(self.torchvision_options))
         except (OSError, RuntimeError) as error:
             raise DataError(
                 f"{self.name}: the download to {root} failed ({str(error).partition(chr(10))[0]}); check the network, "
@@ -151,7 +151,7 @@ _SOURCES = {
         name="emnist-digits",
         torchvision_class="EMNIST",
         stems=_EMNIST_STEMS,
-        options=(("split", "digits"),),
+        torchvision_options=(("split", "digits"),),
         transposed=True,
     ),
 }

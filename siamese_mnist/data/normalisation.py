@@ -108,6 +108,24 @@ def to_grey(image: "Image | ArrayLike") -> Grey:
         return _bytes_to_grey(_reduced(image.getchannel(0) if image.mode == "LAB" else image.convert("L")))
 
 
+def to_colour(image: "Image") -> NDArray[np.float32]:
+    """Red, green and blue of a picture, (H, W, 3) float32 in [0, 1]; of a grey one three times its lightness.
+
+    Transparent parts count as ground in each of the three, as in `to_grey`.
+
+    Args:
+        image: Pillow image of any mode.
+    """
+    if image.mode.startswith(("I", "F", "LAB")):  # which Pillow cannot convert
+        return np.repeat(to_grey(image)[:, :, None], 3, axis=2)
+    with _quiet():
+        if not image.has_transparency_data:
+            return _bytes_to_grey(_reduced(image.convert("RGB")))
+        rgba = _reduced(image.convert("RGBA"))
+        alpha = _bytes_to_grey(rgba.getchannel("A"))
+        return np.stack([_on_ground(_bytes_to_grey(rgba.getchannel(name)), alpha) for name in "RGB"], axis=2)
+
+
 def normalise(image: "Image | ArrayLike", size: tuple[int, int] = (_FIELD, _FIELD)) -> NDArray[np.uint8]:
     """Brings an image to MNIST's convention, whatever its size, colours and polarity.
 

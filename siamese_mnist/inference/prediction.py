@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.data.normalisation import ImageError, normalise, read_image, unchanged
+from siamese_mnist.data.picture import pixels
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.verifier import Verifier
 
@@ -68,13 +69,21 @@ class Failure:
     reason: str
 
 
-def read_file(path: Path, image_size: tuple[int, int], *, normalised: bool) -> NDArray[np.uint8]:
-    """An image file as a verifier takes it: (H, W) uint8.
+def read_file(path: Path, image_size: tuple[int, int], *, normalised: bool, channels: int = 1) -> NDArray[np.uint8]:
+    """An image file as a verifier takes it: uint8 (H, W), or (3, H, W) in colour.
+
+    Args:
+        path: the file.
+        image_size: height and width of the verifier's images.
+        normalised: whether grey images are brought to MNIST's convention.
+        channels: of the verifier's images. Pictures in colour are resized and otherwise left as they are.
 
     Raises:
         ImageError: naming the file and what is wrong with it.
     """
     image = read_image(path)
+    if channels == 3:
+        return pixels(image, colour=True, size=image_size)
     try:
         return (normalise if normalised else unchanged)(image, image_size)
     except ImageError as error:
@@ -99,7 +108,8 @@ def answer_files(
         if not name:
             return "a name is missing; give two image files"
         try:
-            return read_file(folder / name, verifier.image_size, normalised=normalised).tobytes()
+            place, size = folder / name, verifier.image_size
+            return read_file(place, size, normalised=normalised, channels=verifier.channels).tobytes()
         except UsageError as error:
             return str(error)
 
@@ -121,7 +131,7 @@ def _answers(verifier: Verifier, pairs: list[FilePair], contents: list[tuple[byt
     images = np.frombuffer(b"".join(each for each in rows if isinstance(each, bytes)), np.uint8)
     left, right = np.array([[rows[each] for each in sides] for sides in contents]).T
     scores = verifier.score_rows(
-        images.reshape(-1, *verifier.image_size), np.append(left, right), np.append(right, left)
+        images.reshape(-1, verifier.channels, *verifier.image_size), np.append(left, right), np.append(right, left)
     )
     same, probability = verifier.decision.predict(scores), verifier.decision.probability(scores)
     count = len(pairs)

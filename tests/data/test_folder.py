@@ -1,11 +1,14 @@
 """A data set of one's own, from folders of image files."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from siamese_mnist.data import DataError, load_dataset
+from siamese_mnist.errors import UsageError
 
 
 @pytest.fixture
@@ -49,6 +52,76 @@ def test_16_bit_images_keep_their_shades(root):
     Image.fromarray(expected.astype(np.uint16) * 257).save(path)
     got = load_dataset("folder", root).train.images[0, 0].numpy()
     assert np.abs(got.astype(int) - expected).max() <= 1
+
+
+def coloured(path, hue=(1, 0.5, 0)):
+    """Gives the picture at a path a hue; returns its pixels (3, H, W)."""
+    grey = np.asarray(Image.open(path).convert("L"))
+    colour = np.round(grey[..., None] * np.array(hue)).astype(np.uint8)
+    Image.fromarray(colour).save(path)
+    return np.moveaxis(colour, -1, 0)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_coloured_file_makes_the_set_coloured(root, tenth, split):
+    expected = coloured(root / split / "one" / "1.png")
+    loaded = load_dataset("folder", root)
+    assert loaded.channels == 3
+    row = {"train": 4, "test": 3}[split]
+    np.testing.assert_array_equal(getattr(loaded, split).images[row].numpy(), expected)
+    for channel in range(3):
+        assert torch.equal(loaded.train.images[:1, channel], tenth.train.images[tenth.train.labels == 0][:1, 0])
+
+
+def test_channels_on_request(root):
+    grey = load_dataset("folder", root).train.images
+    assert torch.equal(load_dataset("folder", root, channels="3").train.images, grey.expand(-1, 3, -1, -1))
+    coloured(root / "train" / "one" / "1.png")
+    assert load_dataset("folder", root, channels=1).channels == 1
+    with pytest.raises(UsageError, match="channels must be auto, 1 or 3, got 2"):
+        load_dataset("folder", root, channels=2)
+
+
+def test_transparent_colour_lies_on_its_own_most_common_tone(root):
+    picture = np.zeros((28, 28, 4), np.uint8)
+    picture[4:24, 4:24] = (200, 100, 0, 255)
+    picture[10:14, 10:14] = (0, 100, 200, 255)
+    path = root / "train" / "one" / "1.png"
+    Image.fromarray(picture).save(path)
+    image = load_dataset("folder", root).train.images[4]
+    assert image[:, 12, 12].tolist() == [0, 100, 200]
+    assert image[:, 6, 6].tolist() == [200, 100, 0]
+
+
+@pytest.mark.parametrize(("size", "expected"), [("14x20", (14, 20)), (16, (16, 16)), ("32", (32, 32))])
+def test_resized(root, size, expected):
+    path = root / "train" / "one" / "1.png"
+    Image.open(path).resize((90, 60)).save(path)
+    loaded = load_dataset("folder", root, size=size)
+    assert loaded.image_size == expected
+    assert loaded.train.images.amax((1, 2, 3)).min() > 128
+    assert load_dataset("folder-normalised", root, size=size).image_size == expected
+
+
+@pytest.mark.parametrize("size", ["0", "axb", "3x4x5", "2000", "-1x3", ""])
+def test_sizes_that_are_none(root, size):
+    with pytest.raises(UsageError, match="size must be HEIGHTxWIDTH or one number, in pixels from 1 to 1024"):
+        load_dataset("folder", root, size=size)
+
+
+def test_unknown_option(root):
+    with pytest.raises(UsageError, match="data set 'folder' has no option 'sise'; did you mean 'size'"):
+        load_dataset("folder", root, sise=3)
+    with pytest.raises(UsageError, match=r"data set .mnist-tenth. has no option .size.\. It has none"):
+        load_dataset("mnist-tenth", size=3)
+    with pytest.raises(UsageError, match="data set 'mnist' has no option 'size'"):
+        load_dataset("mnist", root, size=3)
+
+
+def test_images_beyond_memory(root, monkeypatch):
+    monkeypatch.setattr(os, "sysconf", lambda _: 100)
+    with pytest.raises(DataError, match=r"6 images of 28 x 28 in 1 channel\(s\) need .* set the option size to less"):
+        load_dataset("folder", root)
 
 
 def test_hidden_files_are_ignored(root):

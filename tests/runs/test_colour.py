@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages
@@ -98,3 +99,19 @@ def test_shared_work_of_stacked_colour_pairs():
     left, right = torch.tensor([0, 1, 4, 2]), torch.tensor([3, 1, 0, 2])
     expected = backbone(torch.cat([colours[left], colours[right]], 1))
     torch.testing.assert_close(backbone.pair_features(colours, left, right), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_files_in_colour(run, images, tmp_path):
+    """Files are asked about in colour, and resized to what the model takes."""
+    from siamese_mnist.inference.prediction import FilePair, answer_files
+
+    for row in range(2):
+        picture = Image.fromarray(np.moveaxis(images[row], 0, -1))
+        picture.save(tmp_path / f"{row}.png")
+        picture.resize((30, 36)).save(tmp_path / f"large{row}.png")
+    verifier = sm.load(run.run_dir)
+    names = [("0.png", "1.png"), ("0.png", "large0.png")]
+    pairs = [FilePair(row=row, left=one, right=other, folder=tmp_path) for row, (one, other) in enumerate(names)]
+    first, second = answer_files(verifier, pairs)
+    assert first.score == pytest.approx(float(verifier.score(images[:1], images[1:2])[0]), abs=1e-4)
+    assert second.score > first.score
