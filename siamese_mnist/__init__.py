@@ -1,7 +1,7 @@
 """Siamese metric-learning variants on MNIST pairs, with plugin backbones, heads and losses under one fair protocol."""
 
 from siamese_mnist import _moved
-from siamese_mnist.data import DATASETS, LabeledImages, load_dataset
+from siamese_mnist.data import DATASETS, SPLITS, LabeledImages, Split, load_dataset, split_dataset
 from siamese_mnist.data.pairs import Pairs, draw_pairs, pairs_digest
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS, JudgedPairs, Metric, WeightedPairs, metric
@@ -21,12 +21,14 @@ __all__ = [
     "METRICS",
     "MINERS",
     "RECIPES",
+    "SPLITS",
     "VARIANTS",
     "JudgedPairs",
     "LabeledImages",
     "Metric",
     "Pairs",
     "RunResult",
+    "Split",
     "UsageError",
     "Verifier",
     "WeightedPairs",
@@ -38,6 +40,7 @@ __all__ = [
     "metric",
     "pairs_digest",
     "run",
+    "split_dataset",
 ]
 
 _moved.install()

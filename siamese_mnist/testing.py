@@ -10,12 +10,13 @@ A check returns nothing and raises AssertionError with the broken promise.
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.data import load_dataset
+from siamese_mnist.data import load_dataset, split_dataset
 from siamese_mnist.parts.backbones import create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
@@ -190,3 +191,51 @@ def _features() -> tuple[Tensor, Tensor]:
     labels = _images()[1]
     generator = torch.Generator().manual_seed(0)
     return torch.randn(len(labels), _FEATURES, generator=generator), labels
+
+
+def check_dataset(name: str, root: str | Path | None = None, **options: Any) -> None:
+    """Checks that a data set loads in the shapes of `LabeledImages`, the same twice, with two or more classes.
+
+    Args:
+        name: name in `DATASETS`.
+        root: folder with its files.
+        **options: its options.
+    """
+    first, second = (load_dataset(name, root, **options) for _ in range(2))
+    assert len(set(first.classes)) == len(first.classes) >= 2, f"data set {name}: classes are {first.classes}"
+    for part, again in ((first.train, second.train), (first.test, second.test)):
+        assert part.images.is_contiguous(), f"data set {name}: images are not contiguous"
+        assert part.labels.dtype == torch.int64, f"data set {name}: labels are {part.labels.dtype}, not int64"
+        for one, other in zip(part, again, strict=True):
+            same = one is other if one is None or other is None else torch.equal(one, other)
+            assert same, f"data set {name}: loaded twice it differs"
+
+
+def check_split(name: str, **options: Any) -> None:
+    """Checks that a split's parts have no image in common, labels from 0, and are the same every time.
+
+    It divides the built-in data set `glyphs`, whose images are all different and have writers.
+
+    Args:
+        name: name in `SPLITS`.
+        **options: its options.
+    """
+    dataset = load_dataset("glyphs")
+    for fold in (None, 0, 1):
+        split, again = (split_dataset(dataset, name, fold, **options) for _ in range(2))
+        what = f"split {name}, fold {fold}"
+        parts = {"training": split.train, "validation": split.validation, "test": split.test}
+        images: set[bytes] = set()
+        for kind, part in parts.items():
+            if part is None:
+                assert kind == "validation", f"{what}: there are no {kind} images"
+                continue
+            names = split.test_classes if kind == "test" else split.classes
+            assert len(part.images) == len(part.labels) > 0, f"{what}: {kind} images and labels differ in number"
+            assert len(part.labels.unique()) >= 2, f"{what}: {kind} images are of one class; pairs need two"
+            assert int(part.labels.max()) < len(names), f"{what}: a {kind} label has no class name"
+            found = {image.numpy().tobytes() for image in part.images}
+            assert not images & found, f"{what}: {kind} images are in another part too"
+            images |= found
+        assert torch.equal(split.test.images, again.test.images), f"{what}: its test images change"
+        assert torch.equal(split.train.images, again.train.images), f"{what}: its training images change"

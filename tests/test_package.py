@@ -43,10 +43,16 @@ def test_every_module_is_inside(wheel, package, source):
 
 def test_data_and_licences(wheel):
     names = wheel.namelist()
-    for name in ("mnist-tenth.npz", "NOTICE"):
+    for name in ("mnist-tenth.npz", "glyphs.npz", "NOTICE"):
         assert wheel.read(f"siamese_mnist/data/{name}") == (ROOT / "siamese_mnist" / "data" / name).read_bytes()
     licences = {name.split(".dist-info/licenses/")[1] for name in names if ".dist-info/licenses/" in name}
-    assert licences == {"LICENSE", "siamese_mnist/data/NOTICE"}
+    data = "siamese_mnist/data"
+    assert licences == {
+        "LICENSE",
+        f"{data}/NOTICE",
+        f"{data}/licenses/Apache-2.0.txt",
+        f"{data}/licenses/OFL-1.1.txt",
+    }
     assert not [name for name in names if name.endswith((".pyc", ".safetensors"))]
 
 

@@ -6,8 +6,20 @@ from typing import Any
 
 from siamese_mnist.data import builtin, folder, idx  # noqa: F401
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
+from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, split_dataset
 
-__all__ = ["DATASETS", "DataError", "Dataset", "LabeledImages", "default_root", "load_dataset"]
+__all__ = [
+    "DATASETS",
+    "SPLITS",
+    "DataError",
+    "Dataset",
+    "LabeledImages",
+    "Split",
+    "SplitDataset",
+    "default_root",
+    "load_dataset",
+    "split_dataset",
+]
 
 
 def default_root() -> Path:
@@ -20,7 +32,7 @@ def load_dataset(name: str, root: str | Path | None = None, download: bool = Fal
     """Loads a registered data set into memory.
 
     Args:
-        name: a name in `DATASETS`; "mnist-tenth" needs no file and no network.
+        name: a name in `DATASETS`; "mnist-tenth" and "glyphs" need no file and no network.
         root: folder with the files, by default `~/.cache/siamese-mnist`.
         download: fetch missing files of the MNIST family with torchvision.
         **options: the data set's own options, as `siamese-mnist list datasets` shows them.

@@ -18,7 +18,7 @@ class LabeledImages(NamedTuple):
 
     images: Tensor  # (N, C, H, W) uint8, C 1 or 3; grey ones are light strokes on dark ground
     labels: Tensor  # (N,) int64, 0 .. classes - 1
-    groups: Tensor | None = None  # (N,) int64, >= 0: who wrote it, or whatever else makes images alike
+    groups: Tensor | None = None  # (N,) int64, >= 0: who wrote it, or what else makes images alike; one numbering
 
     def select(self, rows: Tensor | slice) -> "LabeledImages":
         """The images of some rows: int64 (M,), bool (N,) or a slice."""

@@ -8,12 +8,33 @@ import torch
 
 from siamese_mnist.data import DataError, builtin, default_root, load_dataset
 
-SHA256 = "18c9b695305efafd33c7c538f6438582dada91986c65f4e078b8868bce0d18bb"
+SHA256 = {
+    "mnist-tenth.npz": "18c9b695305efafd33c7c538f6438582dada91986c65f4e078b8868bce0d18bb",
+    "glyphs.npz": "cec0e62fa0321da572f89377a8ec7ecb8458ddff7e918951ad4772dac40756f2",
+}
 
 
-def test_checksum():
-    content = (files("siamese_mnist.data") / "mnist-tenth.npz").read_bytes()
-    assert hashlib.sha256(content).hexdigest() == SHA256
+@pytest.mark.parametrize("name", SHA256)
+def test_checksum(name):
+    content = (files("siamese_mnist.data") / name).read_bytes()
+    assert hashlib.sha256(content).hexdigest() == SHA256[name]
+
+
+@pytest.mark.parametrize(("split", "each"), [("train", 3), ("test", 1)])
+def test_glyphs(split, each):
+    """Every glyph of every font, three times to train and once to test."""
+    dataset = load_dataset("glyphs")
+    images, labels, groups = getattr(dataset, split)
+    assert images.shape == (each * 1800, 1, 28, 28)
+    assert len(dataset.classes) == len(set(dataset.classes)) == 45
+    assert (labels * 40 + groups).bincount().tolist() == [each] * 1800
+    assert images.amax((1, 2, 3)).min() > 128
+    assert images[:, :, 0].float().mean() < 1, "strokes are light on a dark ground"
+
+
+def test_glyphs_share_no_image():
+    train, test, _ = load_dataset("glyphs")
+    assert len(torch.cat([train.images, test.images]).flatten(1).unique(dim=0)) == 7200
 
 
 @pytest.mark.parametrize(
@@ -52,12 +73,13 @@ def test_loaded_sets_share_no_memory():
 
 
 @pytest.mark.parametrize("damage", [lambda content: content[:-1], lambda content: content[:99] + b"?" + content[100:]])
-def test_damaged_file(tmp_path, monkeypatch, damage):
-    content = (files("siamese_mnist.data") / "mnist-tenth.npz").read_bytes()
-    (tmp_path / "mnist-tenth.npz").write_bytes(damage(content))
+@pytest.mark.parametrize("name", ["mnist-tenth", "glyphs"])
+def test_damaged_file(tmp_path, monkeypatch, damage, name):
+    content = (files("siamese_mnist.data") / f"{name}.npz").read_bytes()
+    (tmp_path / f"{name}.npz").write_bytes(damage(content))
     monkeypatch.setattr(builtin, "files", lambda _: tmp_path)
-    with pytest.raises(DataError, match=r"mnist-tenth\.npz is damaged.*install siamese-mnist again"):
-        load_dataset("mnist-tenth")
+    with pytest.raises(DataError, match=rf"{name}\.npz is damaged.*install siamese-mnist again"):
+        load_dataset(name)
 
 
 def test_unknown_data_set():

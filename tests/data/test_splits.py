@@ -1,0 +1,147 @@
+"""Splits: no image, class or group is where it must not be, and folds cover everything."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import siamese_mnist as sm
+from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset
+from siamese_mnist.testing import check_split
+
+
+def numbered(labels, groups=None, start=0):
+    """Images that hold their own number, so that they can be found again."""
+    numbers = torch.arange(start, start + len(labels), dtype=torch.int32)
+    images = numbers.view(torch.uint8).reshape(-1, 1, 2, 2)
+    groups = None if groups is None else torch.tensor(groups)
+    return LabeledImages(images, torch.tensor(labels), groups)
+
+
+def numbers(part):
+    return set(part.images.flatten().contiguous().view(torch.int32).tolist())
+
+
+@st.composite
+def datasets(draw):
+    classes, writers = draw(st.integers(6, 12)), draw(st.integers(4, 9))
+    each = draw(st.integers(1, 3))
+    rows = [(label, writer) for label in range(classes) for writer in range(writers) for _ in range(each)]
+    rows = draw(st.permutations(rows))
+    cut = draw(st.integers(classes * 2, len(rows) - 2))
+    parts = [numbered(*zip(*some, strict=True), start=start) for some, start in ((rows[:cut], 0), (rows[cut:], cut))]
+    return Dataset(*parts, tuple(f"class {label}" for label in range(classes)))
+
+
+def truth(dataset):
+    """Class name and group of every image, by its number."""
+    both = [*zip(dataset.train.labels.tolist(), dataset.train.groups.tolist(), strict=True)]
+    both += [*zip(dataset.test.labels.tolist(), dataset.test.groups.tolist(), strict=True)]
+    return {number: (dataset.classes[label], group) for number, (label, group) in enumerate(both)}
+
+
+@settings(max_examples=25, deadline=None)
+@given(datasets(), st.sampled_from(sorted(SPLITS)), st.integers(2, 3))
+def test_folds(dataset, name, folds):
+    known = truth(dataset)
+    tested = []
+    for fold in range(folds):
+        split = split_dataset(dataset, name, fold, folds=folds)
+        again = split_dataset(dataset, name, fold, folds=folds)
+        train, validation, test = (numbers(part) for part in (split.train, split.validation, split.test))
+        assert len(train | validation | test) == len(train) + len(validation) + len(test)
+        assert train
+        assert validation
+        assert test
+        assert all(
+            torch.equal(one.images, two.images) for one, two in ((split.train, again.train), (split.test, again.test))
+        )
+        for part, names in (
+            (split.train, split.classes),
+            (split.validation, split.classes),
+            (split.test, split.test_classes),
+        ):
+            rows = part.images.flatten().contiguous().view(torch.int32).tolist()
+            assert [names[label] for label in part.labels.tolist()] == [known[row][0] for row in rows]
+            assert part.groups.tolist() == [known[row][1] for row in rows]
+        seen = {known[row] for row in train | validation}
+        if "classes" in name:
+            assert not set(split.classes) & set(split.test_classes)
+            assert {*split.classes, *split.test_classes} == set(dataset.classes)
+        if "groups" in name:
+            assert not {group for _, group in seen} & {known[row][1] for row in test}
+            assert not {known[row][1] for row in train} & {known[row][1] for row in validation}
+        tested.append({known[row] for row in test})
+    if name == "images":
+        assert all(each == tested[0] for each in tested)
+    for place, what in enumerate(("classes", "groups")):
+        if what in name:
+            values = [{each[place] for each in fold} for fold in tested]
+            assert len(set.union(*values)) == sum(map(len, values)), "each is tested in one fold only"
+            assert set.union(*values) == {each[place] for each in known.values()}
+
+
+def test_without_a_fold_the_sources_own_images_stay(tenth):
+    split = split_dataset(tenth)
+    assert split.train is tenth.train
+    assert split.test is tenth.test
+    assert split.validation is None
+    assert split.classes == split.test_classes == tenth.classes
+    assert split.image_size == (28, 28)
+    assert split.channels == 1
+
+
+def test_validation_folds_have_every_class_alike(tenth):
+    held = [split_dataset(tenth, "images", fold).validation for fold in range(5)]
+    assert [len(each.labels) for each in held] == [1200] * 5
+    counts = torch.stack([each.labels.bincount(minlength=10) for each in held])
+    assert (counts.amax(0) - counts.amin(0)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["classes", "groups", "classes+groups"])
+def test_without_a_fold_it_is_the_first(name):
+    dataset = load_dataset("glyphs")
+    assert torch.equal(split_dataset(dataset, name).test.images, split_dataset(dataset, name, 0).test.images)
+
+
+def test_folds_stay_as_they_are():
+    """The same on every machine and in every version, or results of two could not be compared."""
+    names = [split_dataset(load_dataset("mnist-tenth"), "classes", fold).test_classes for fold in range(5)]
+    assert names == [("4", "9"), ("0", "1"), ("7", "8"), ("5", "6"), ("2", "3")]
+
+
+def test_glyphs_by_new_writers():
+    split = split_dataset(load_dataset("glyphs"), "classes+groups")
+    assert (len(split.classes), len(split.test_classes)) == (36, 9)
+    writers = [len(part.groups.unique()) for part in (split.train, split.validation, split.test)]
+    assert writers == [28, 4, 8]
+    assert [len(part.labels) for part in (split.train, split.validation, split.test)] == [28 * 144, 4 * 144, 8 * 36]
+
+
+@pytest.mark.parametrize("name", SPLITS)
+def test_contract(name):
+    check_split(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("images", {"fold": 5}, r"fold must lie in 0\.\.4, got 5"),
+        ("images", {"fold": -1}, r"fold must lie in 0\.\.4, got -1"),
+        ("images", {"folds": 1}, "folds must be >= 2, got 1"),
+        ("images", {"fols": 3}, "split 'images' has no option 'fols'; did you mean 'folds'"),
+        ("image", {}, "unknown split 'image'; did you mean 'images'"),
+        ("classes", {"folds": 6}, "10 classes do not give 6 folds of two or more test classes; set folds to at most 5"),
+        ("groups", {}, "does not say who wrote which image; take one that does, such as glyphs"),
+        ("classes+groups", {}, "does not say who wrote which image"),
+    ],
+)
+def test_mistakes(tenth, name, arguments, message):
+    with pytest.raises(sm.UsageError, match=message):
+        sm.split_dataset(tenth, name, **arguments)
+
+
+def test_too_few_groups():
+    data = numbered([0, 1, 0, 1], [0, 0, 1, 1])
+    with pytest.raises(sm.UsageError, match="2 groups do not give 2 folds"):
+        split_dataset(Dataset(data, data, ("a", "b")), "groups", folds=2)
