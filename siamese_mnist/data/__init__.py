@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from siamese_mnist.data import builtin, folder, idx  # noqa: F401
+from siamese_mnist.data import builtin, folder, idx, omniglot  # noqa: F401
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
 from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, split_dataset
 

@@ -33,6 +33,8 @@ class IdxSource:
         classes: class names, by label.
         torchvision_options: further arguments of the torchvision class.
         transposed: whether the file stores images with rows and columns exchanged.
+        first_label: label of the first class in the file.
+        writer_column: column of the labels that numbers the writers, or None.
     """
 
     name: str
@@ -41,6 +43,8 @@ class IdxSource:
     classes: tuple[str, ...] = _DIGITS
     torchvision_options: tuple[tuple[str, str], ...] = ()
     transposed: bool = False
+    first_label: int = 0
+    writer_column: int | None = None
 
     def __call__(self, root: Path, download: bool) -> Dataset:
         """Reads the four files below `root`, downloading them first if asked and missing.
@@ -72,8 +76,11 @@ class IdxSource:
     def _pack(self, images: Tensor, labels: Tensor) -> LabeledImages:
         if images.ndim == 3:
             images = (images.transpose(1, 2).contiguous() if self.transposed else images).unsqueeze(1)
-        # QMNIST stores eight numbers an image; the first is the digit.
-        return LabeledImages(images, (labels[:, 0] if labels.ndim == 2 else labels).long())
+        groups = None
+        if labels.ndim == 2:  # QMNIST stores eight numbers an image; the first is the digit
+            groups = None if self.writer_column is None else labels[:, self.writer_column].long()
+            labels = labels[:, 0]
+        return LabeledImages(images, labels.long() - self.first_label, groups)
 
     def _download(self, root: Path) -> None:
         from torchvision import datasets
@@ -121,18 +128,30 @@ _MNIST_STEMS = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-_EMNIST_STEMS = (
-    "emnist-digits-train-images-idx3-ubyte",
-    "emnist-digits-train-labels-idx1-ubyte",
-    "emnist-digits-test-images-idx3-ubyte",
-    "emnist-digits-test-labels-idx1-ubyte",
-)
+_CAPITALS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_BALANCED = (*_DIGITS, *_CAPITALS, *"abdefghnqrt")  # small letters that look like their capitals are merged with them
 _QMNIST_STEMS = (
     "qmnist-train-images-idx3-ubyte",
     "qmnist-train-labels-idx2-int",
     "qmnist-test-images-idx3-ubyte",
     "qmnist-test-labels-idx2-int",
 )
+
+
+def _emnist(split: str, classes: tuple[str, ...], first_label: int = 0) -> IdxSource:
+    train_images, train_labels, test_images, test_labels = (
+        f"emnist-{split}-{part}-{what}-ubyte" for part in ("train", "test") for what in ("images-idx3", "labels-idx1")
+    )
+    return IdxSource(
+        name=f"emnist-{split}",
+        torchvision_class="EMNIST",
+        stems=(train_images, train_labels, test_images, test_labels),
+        classes=classes,
+        torchvision_options=(("split", split),),
+        transposed=True,
+        first_label=first_label,
+    )
+
 
 _SOURCES = {
     "All of MNIST: 60,000 training and 10,000 test images.": IdxSource(
@@ -144,16 +163,12 @@ _SOURCES = {
     "Kuzushiji-MNIST: ten hiragana, 60,000 / 10,000.": IdxSource(
         name="kmnist", torchvision_class="KMNIST", stems=_MNIST_STEMS, classes=_KANA
     ),
-    "QMNIST: MNIST with the 60,000 reconstructed test images.": IdxSource(
-        name="qmnist", torchvision_class="QMNIST", stems=_QMNIST_STEMS
+    "QMNIST: MNIST with the 60,000 reconstructed test images; groups are the writers.": IdxSource(
+        name="qmnist", torchvision_class="QMNIST", stems=_QMNIST_STEMS, writer_column=2
     ),
-    "EMNIST digits: 240,000 / 40,000, turned upright.": IdxSource(
-        name="emnist-digits",
-        torchvision_class="EMNIST",
-        stems=_EMNIST_STEMS,
-        torchvision_options=(("split", "digits"),),
-        transposed=True,
-    ),
+    "EMNIST digits: 240,000 / 40,000, turned upright.": _emnist("digits", _DIGITS),
+    "EMNIST letters, large and small as one class: 26 classes, 124,800 / 20,800.": _emnist("letters", _CAPITALS, 1),
+    "EMNIST balanced: 47 digits and letters, 112,800 / 18,800.": _emnist("balanced", _BALANCED),
 }
 for _summary, _source in _SOURCES.items():
     DATASETS.add(_source.name, _source, summary=_summary)

@@ -93,6 +93,34 @@ def test_qmnist_labels_are_the_first_column(tmp_path, tenth, contents):
     assert torch.equal(loaded.test.labels, theirs.targets[:, 0])
 
 
+def test_qmnist_groups_are_the_writers(tmp_path, contents):
+    contents = list(contents)
+    for place, count in ((1, 30), (3, 20)):
+        contents[place] = pack(
+            [[number % 10, 4, 2100 + number % 7, 9, 1, 1, 0, 0] for number in range(count)], 0x0C, "i"
+        )
+    write(tmp_path / "QMNIST" / "raw", QMNIST_STEMS, contents)
+    loaded = load_dataset("qmnist", tmp_path)
+    assert loaded.train.groups.tolist() == [2100 + number % 7 for number in range(30)]
+    assert loaded.test.groups.dtype == torch.int64
+
+
+@pytest.mark.parametrize(("name", "first", "count"), [("letters", 1, 26), ("balanced", 0, 47)])
+def test_other_halves_of_emnist(tmp_path, tenth, name, first, count):
+    """Classes by their label, as torchvision names them, and images turned upright."""
+    labels = torch.arange(count) + first
+    images = tenth.train.images[:count, 0].transpose(1, 2)
+    stems = [stem.replace("digits", name) for stem in EMNIST_STEMS]
+    write(tmp_path / "EMNIST" / "raw", stems, [pack(array) for array in (images, labels, images, labels)])
+    loaded = load_dataset(f"emnist-{name}", tmp_path)
+    assert torch.equal(loaded.train.images, tenth.train.images[:count])
+    theirs = datasets.EMNIST(tmp_path, split=name, train=True)
+    names = [theirs.classes[label] for label in theirs.targets]
+    assert [loaded.classes[label] for label in loaded.train.labels] == (
+        [each.upper() for each in names] if name == "letters" else names
+    )
+
+
 def test_emnist_is_turned_upright(tmp_path, tenth):
     arrays = (
         tenth.train.images[:30, 0].transpose(1, 2),
