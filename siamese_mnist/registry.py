@@ -52,6 +52,16 @@ class Registry(Generic[T]):
         kind: singular noun for messages, such as "head".
         group: entry-point group through which other packages add parts.
         base: what every part derives from or is an instance of: one class or several; None takes any callable.
+
+    Example:
+        >>> colours: Registry[type[object]] = Registry("colour", "example.colours")
+        >>> colours.add("red", object, summary="A warm one.")
+        >>> list(colours)
+        ['red']
+        >>> colours["rad"]
+        Traceback (most recent call last):
+        ...
+        siamese_mnist.registry.UnknownPartError: unknown colour 'rad'; did you mean 'red'? Known colours: red.
     """
 
     def __init__(self, kind: str, group: str, base: type | tuple[type, ...] | None = None) -> None:
@@ -216,6 +226,10 @@ def parse_options(texts: Sequence[str], defaults: Mapping[str, Any]) -> dict[str
 
     Raises:
         UsageError: if a text has no "=", or a value is not of the option's type.
+
+    Example:
+        >>> parse_options(["blocks=3", "residual=false"], {"blocks": 2, "residual": True})
+        {'blocks': 3, 'residual': False}
     """
     options: dict[str, Any] = {}
     for text in texts:

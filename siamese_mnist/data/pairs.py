@@ -198,7 +198,16 @@ def _mixed(rows: Tensor, group: Tensor, generator: torch.Generator) -> tuple[Ten
 
 
 def pairs_digest(pairs: Pairs) -> str:
-    """SHA-256 of the pairs, the same on every platform: hex string of 64 characters."""
+    """SHA-256 of the pairs, the same on every platform: hex string of 64 characters.
+
+    Example:
+        >>> labels = torch.tensor([0, 0, 1, 1])
+        >>> pairs = draw_pairs(labels, 4, generator=torch.Generator().manual_seed(0))
+        >>> int(pairs.same.sum())
+        2
+        >>> len(pairs_digest(pairs))
+        64
+    """
     digest = hashlib.sha256()
     digest.update(pairs.left.numpy().astype("<i8").tobytes())
     digest.update(pairs.right.numpy().astype("<i8").tobytes())

@@ -23,6 +23,10 @@ def fit_threshold(scores: ArrayLike, same: ArrayLike) -> float:
 
     Raises:
         ValueError: see `check_pairs`.
+
+    Example:
+        >>> fit_threshold([0.75, 0.5, 0.25], [True, True, False])
+        0.375
     """
     curve = roc(scores, same)
     correct = np.rint(
@@ -53,6 +57,13 @@ class Decision:
 
     Raises:
         ValueError: if a value is not finite or the slope is not positive.
+
+    Example:
+        >>> decision = Decision(threshold=0.5, slope=4.0)
+        >>> decision.predict([0.4, 0.5]).tolist()
+        [False, True]
+        >>> decision.probability([0.5]).tolist()
+        [0.5]
     """
 
     threshold: float

@@ -94,6 +94,10 @@ def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> float:
 
     Raises:
         ValueError: see `check_pairs`.
+
+    Example:
+        >>> equal_error_rate([0.9, 0.6, 0.4, 0.1], [True, False, True, False])
+        0.5
     """
     return equal_error_rate_of(roc(scores, same))
 

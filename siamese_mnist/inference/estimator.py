@@ -54,10 +54,12 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         verifier_: the trained `Verifier`, which takes uint8 images.
         n_features_in_: length of a row.
 
+    `cross_val_score(SiameseClassifier(epochs=3), X, same)` works as with any classifier, for rows `X` made by
+    `np.concatenate([left.reshape(len(left), -1), right.reshape(len(right), -1)], axis=1)`.
+
     Example:
-        >>> from sklearn.model_selection import cross_val_score
-        >>> X = np.concatenate([left.reshape(len(left), -1), right.reshape(len(right), -1)], axis=1)
-        >>> cross_val_score(SiameseClassifier(epochs=3), X, same)
+        >>> SiameseClassifier(epochs=3).set_params(variant="baseline").get_params()["variant"]
+        'baseline'
     """
 
     def __init__(
