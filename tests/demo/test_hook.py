@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from siamese_mnist.demo import runtime, static
-from siamese_mnist.runs import experiment
+from siamese_mnist.runs import store
 from siamese_mnist.runs.store import read_run
 
 HOOKS = Path(__file__).parents[2] / "docs" / "hooks.py"
@@ -46,7 +46,7 @@ def test_the_page_is_made_once(hooks, fast_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(static, "write_static_demo", write)
     monkeypatch.setattr(runtime, "fetch_runtime", lambda _: tmp_path)
-    monkeypatch.setattr(experiment, "find_run", lambda *_: read_run(fast_run))
+    monkeypatch.setattr(store, "find_run", lambda *_: read_run(fast_run))
     for name in ("first", "second"):
         hooks.on_post_build({"site_dir": str(tmp_path / name)})
         assert (tmp_path / name / "demo" / "live" / "index.html").read_text() == "live"
