@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.data import load_dataset, split_dataset
+from siamese_mnist.data import SPLITS, load_dataset, split_dataset
 from siamese_mnist.parts.backbones import create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import create_loss
+from siamese_mnist.registry import options_of
 
 _CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
 
@@ -221,7 +222,7 @@ def check_split(name: str, **options: Any) -> None:
         **options: its options.
     """
     dataset = load_dataset("glyphs")
-    for fold in (None, 0, 1):
+    for fold in range(min(2, {**options_of(SPLITS[name]), **options}.get("folds", 1))):
         split, again = (split_dataset(dataset, name, fold, **options) for _ in range(2))
         what = f"split {name}, fold {fold}"
         parts = {"training": split.train, "validation": split.validation, "test": split.test}

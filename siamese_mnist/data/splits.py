@@ -53,33 +53,35 @@ class Split(ABC):
     """A way to divide a data set.
 
     Args:
-        folds: number of folds, >= 2.
+        folds: number of folds.
 
     Raises:
-        UsageError: if `folds` is less.
+        UsageError: if `folds` is less than `fewest`.
     """
 
+    fewest = 2  # folds that the split can have
+
     def __init__(self, *, folds: int = 5) -> None:
-        if folds < 2:
-            raise UsageError(f"folds must be >= 2, got {folds}")
+        if folds < self.fewest:
+            raise UsageError(f"folds must be >= {self.fewest}, got {folds}")
         self.folds = folds
 
-    def __call__(self, dataset: Dataset, fold: int | None = None) -> SplitDataset:
+    def __call__(self, dataset: Dataset, fold: int = 0) -> SplitDataset:
         """Divides a data set.
 
         Args:
             dataset: what to divide.
-            fold: 0 .. folds - 1; None is the split itself, see each split.
+            fold: 0 .. folds - 1.
 
         Raises:
             UsageError: if `fold` is out of range, or the data set cannot be divided so.
         """
-        if fold is not None and not 0 <= fold < self.folds:
+        if not 0 <= fold < self.folds:
             raise UsageError(f"fold must lie in 0..{self.folds - 1}, got {fold}")
         return self.divide(dataset, fold)
 
     @abstractmethod
-    def divide(self, dataset: Dataset, fold: int | None) -> SplitDataset:
+    def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set; `fold` is in range."""
 
 
@@ -87,13 +89,13 @@ SPLITS: Registry[type[Split]] = Registry("split", "siamese_mnist.splits", Split)
 """Splits by name: `split(**options)` makes a `Split`."""
 
 
-def split_dataset(dataset: Dataset, name: str = "images", fold: int | None = None, **options: Any) -> SplitDataset:
+def split_dataset(dataset: Dataset, name: str = "images", fold: int = 0, **options: Any) -> SplitDataset:
     """Divides a data set with a registered split.
 
     Args:
         dataset: what to divide.
         name: a name in `SPLITS`.
-        fold: which of the split's folds, from 0; None is the split itself.
+        fold: which of the split's folds, from 0.
         **options: the split's own options.
 
     Raises:
@@ -106,15 +108,23 @@ def split_dataset(dataset: Dataset, name: str = "images", fold: int | None = Non
 
 @SPLITS.register("images")
 class ImageSplit(Split):
-    """The source's own training and test images; a fold holds back its share of every training class for validation.
+    """The source's own training and test images; with folds, each holds back a share of the training images.
 
-    Without a fold all training images train and none are held back. Test images are the same in every fold.
+    Test images are the same in every fold.
+
+    Args:
+        folds: 1 trains on all training images; with more, each fold validates on its share of every training class.
     """
 
-    def divide(self, dataset: Dataset, fold: int | None) -> SplitDataset:
+    fewest = 1
+
+    def __init__(self, *, folds: int = 1) -> None:
+        super().__init__(folds=folds)
+
+    def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
         train, validation = dataset.train, None
-        if fold is not None:
+        if self.folds > 1:
             train, validation = _held_back(train, _folds_by_label(train.labels, self.folds) == fold)
         return SplitDataset(
             train=train,
@@ -129,14 +139,13 @@ class ImageSplit(Split):
 class ClassSplit(Split):
     """New classes: test classes are unseen in training; each class is a test class in one fold.
 
-    The source's training and test images are pooled. A tenth of the images of the training classes validate. Without a
-    fold it is fold 0.
+    The source's training and test images are pooled. A tenth of the images of the training classes validate.
     """
 
-    def divide(self, dataset: Dataset, fold: int | None) -> SplitDataset:
+    def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
         pool = _pooled(dataset)
-        tested = _test_classes(dataset, self.folds, fold or 0)
+        tested = _test_classes(dataset, self.folds, fold)
         is_test = tested[pool.labels]
         training = pool.select(~is_test)
         train, validation = _held_back(training, _folds_by_label(training.labels, _VALIDATION_PARTS) == 0)
@@ -147,14 +156,13 @@ class ClassSplit(Split):
 class GroupSplit(Split):
     """New writers: the groups of test images are unseen in training; each group is a test group in one fold.
 
-    The source's training and test images are pooled. A tenth of the other groups, at least one, validate. Without a
-    fold it is fold 0.
+    The source's training and test images are pooled. A tenth of the other groups, at least one, validate.
     """
 
-    def divide(self, dataset: Dataset, fold: int | None) -> SplitDataset:
+    def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
         pool = _pooled(dataset)
-        is_test, is_validation = _by_groups(pool, self.folds, fold or 0)
+        is_test, is_validation = _by_groups(pool, self.folds, fold)
         return SplitDataset(
             train=pool.select(~is_test & ~is_validation),
             validation=pool.select(is_validation),
@@ -169,15 +177,15 @@ class ClassGroupSplit(Split):
     """New classes by new writers: neither the classes nor the groups of test images are seen in training.
 
     Images of test classes by training groups, and of training classes by test groups, are left out. A tenth of the
-    training groups, at least one, validate. Without a fold it is fold 0.
+    training groups, at least one, validate.
     """
 
-    def divide(self, dataset: Dataset, fold: int | None) -> SplitDataset:
+    def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
         pool = _pooled(dataset)
-        tested = _test_classes(dataset, self.folds, fold or 0)
+        tested = _test_classes(dataset, self.folds, fold)
         new_class = tested[pool.labels]
-        new_group, held_back = _by_groups(pool, self.folds, fold or 0)
+        new_group, held_back = _by_groups(pool, self.folds, fold)
         train, validation, test = (
             pool.select(rows)
             for rows in (~new_class & ~new_group & ~held_back, ~new_class & held_back, new_class & new_group)

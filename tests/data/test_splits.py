@@ -81,7 +81,7 @@ def test_folds(dataset, name, folds):
             assert set.union(*values) == {each[place] for each in known.values()}
 
 
-def test_without_a_fold_the_sources_own_images_stay(tenth):
+def test_the_sources_own_images_stay(tenth):
     split = split_dataset(tenth)
     assert split.train is tenth.train
     assert split.test is tenth.test
@@ -92,16 +92,10 @@ def test_without_a_fold_the_sources_own_images_stay(tenth):
 
 
 def test_validation_folds_have_every_class_alike(tenth):
-    held = [split_dataset(tenth, "images", fold).validation for fold in range(5)]
+    held = [split_dataset(tenth, "images", fold, folds=5).validation for fold in range(5)]
     assert [len(each.labels) for each in held] == [1200] * 5
     counts = torch.stack([each.labels.bincount(minlength=10) for each in held])
     assert (counts.amax(0) - counts.amin(0)).max() <= 1
-
-
-@pytest.mark.parametrize("name", ["classes", "groups", "classes+groups"])
-def test_without_a_fold_it_is_the_first(name):
-    dataset = load_dataset("glyphs")
-    assert torch.equal(split_dataset(dataset, name).test.images, split_dataset(dataset, name, 0).test.images)
 
 
 def test_folds_stay_as_they_are():
@@ -121,14 +115,17 @@ def test_glyphs_by_new_writers():
 @pytest.mark.parametrize("name", SPLITS)
 def test_contract(name):
     check_split(name)
+    check_split(name, folds=4)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("images", {"fold": 5}, r"fold must lie in 0\.\.4, got 5"),
-        ("images", {"fold": -1}, r"fold must lie in 0\.\.4, got -1"),
-        ("images", {"folds": 1}, "folds must be >= 2, got 1"),
+        ("images", {"fold": 1}, r"fold must lie in 0\.\.0, got 1"),
+        ("classes", {"fold": 5}, r"fold must lie in 0\.\.4, got 5"),
+        ("classes", {"fold": -1}, r"fold must lie in 0\.\.4, got -1"),
+        ("classes", {"folds": 1}, "folds must be >= 2, got 1"),
+        ("images", {"folds": 0}, "folds must be >= 1, got 0"),
         ("images", {"fols": 3}, "split 'images' has no option 'fols'; did you mean 'folds'"),
         ("image", {}, "unknown split 'image'; did you mean 'images'"),
         ("classes", {"folds": 6}, "10 classes do not give 6 folds of two or more test classes; set folds to at most 5"),
