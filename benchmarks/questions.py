@@ -9,7 +9,7 @@ from study import arguments, by_group, mean_interval, publish, run_all, table
 
 from siamese_mnist.runs.comparison import Row, compare
 from siamese_mnist.runs.store import RunResult
-from siamese_mnist.settings.entries import read_entry
+from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.machine import made_by
 
 REPORT = "baseline"
@@ -44,7 +44,7 @@ QUESTIONS: dict[str, dict[str, str]] = {
 def main() -> None:
     options = arguments(__doc__.partition("\n")[0], seeds=5)
     entries = list(dict.fromkeys([REPORT, *(each for answers in QUESTIONS.values() for each in answers.values())]))
-    settings = [read_entry(entry, seed=seed) for entry in entries for seed in range(options.seeds)]
+    settings = [Settings.resolve(entry, seed=seed) for entry in entries for seed in range(options.seeds)]
     runs = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs)
     rows = dict(zip(entries, compare(runs)[1:], strict=True))
     phase_1 = dict(zip(entries, by_group(runs, options.seeds, lambda run: run.phase1.accuracy), strict=True))
@@ -97,7 +97,7 @@ def _more_images(options: Any) -> str:
             "6,000 against 60,000 pretraining images is answered where all of MNIST is at hand: name its folder with "
             "`--data-dir`. It was not when this page was made."
         )
-    settings = [read_entry(REPORT, dataset="mnist", seed=seed) for seed in range(options.seeds)]
+    settings = [Settings.resolve(REPORT, dataset="mnist", seed=seed) for seed in range(options.seeds)]
     runs: list[RunResult] = run_all(settings, runs_dir=options.runs_dir, jobs=options.jobs, data_dir=options.data_dir)
     mean, low, high = mean_interval([run.test.accuracy for run in runs])
     return (

@@ -17,6 +17,7 @@ from siamese_mnist.parts.designs import build_model
 from siamese_mnist.runs.store import list_runs
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.recipes import Recipe
+from siamese_mnist.settings.settings import Settings
 
 SMALL, SHORT = "mnist-small", "short-test"
 
@@ -141,15 +142,7 @@ def example_result(**changes):
         "dataset": SMALL,
         "split": {"name": "images", "fold": 0},
         "seed": 0,
-        "config": {
-            "variant": "siamese",
-            "recipe": SHORT,
-            "dataset": SMALL,
-            "seed": 0,
-            "design": "siamese",
-            "parts": {},
-            "protocol": {},
-        },
+        "config": Settings.resolve("siamese", recipe=SHORT, dataset=SMALL).as_dict(),
         "versions": {"python": "3.11", "siamese_mnist": "0.1.0"},
         "machine": "a processor, 2 cores",
         "parameters": {"backbone": 3, "pretraining_head": 2, "head": 1},

@@ -3,16 +3,19 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from siamese_mnist_cli import formats, options, progress, tables
+from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
 
 
+@with_settings("seed")
 def compare(
-    variants: Annotated[
+    settings: dict[str, Any],
+    entries: Annotated[
         list[str] | None,
         typer.Argument(
             help="Variants to compare, the baseline first; with changes as `VARIANT:name=value,...`, such as "
@@ -20,12 +23,9 @@ def compare(
             show_default="baseline siamese",
         ),
     ] = None,
-    dataset: options.Dataset = "mnist-tenth",
     data_dir: options.DataDir = None,
     download: options.Download = False,
-    recipe: Annotated[str, typer.Option(help="Training protocol.")] = "report",
     seeds: Annotated[int, typer.Option(help="Seeds per variant: 0, 1, ...", min=1)] = 1,
-    test_protocol: options.TestProtocol = None,
     runs_dir: options.RunsDir = Path("runs"),
     jobs: options.Jobs = None,
     sort: Annotated[
@@ -44,9 +44,9 @@ def compare(
     from siamese_mnist.runs.jobs import attempt_runs, possible_jobs
     from siamese_mnist.runs.result import Diverged
     from siamese_mnist.runs.store import find_runs
-    from siamese_mnist.settings.entries import read_entry
+    from siamese_mnist.settings.settings import Settings
 
-    names = variants or ["baseline", "siamese"]
+    names = entries or ["baseline", "siamese"]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"{name!r} is named {names.count(name)} times; name each variant once")
@@ -56,22 +56,18 @@ def compare(
         check_sort_column(sort)
     if csv is not None:
         formats.check_writable(csv)
-    settings = [
-        read_entry(name, recipe=recipe, dataset=dataset, seed=seed, test_protocol=test_protocol)
-        for name in names
-        for seed in range(seeds)
-    ]
-    for each in settings:
-        if settings.count(each) > 1:
+    wanted = [Settings.resolve(name, **settings, seed=seed) for name in names for seed in range(seeds)]
+    for each in wanted:
+        if wanted.count(each) > 1:
             raise UsageError(f"two of {', '.join(names)} are the same; name each variant once")
-    found = find_runs(settings, runs_dir)
+    found = find_runs(wanted, runs_dir)
     name_skipped(found.skipped)
     if jobs is None:
         jobs = min(possible_jobs(), max(1, found.runs.count(None)))
     with progress.shown() as titled:
         outcomes = list(
             attempt_runs(
-                settings,
+                wanted,
                 runs_dir=runs_dir,
                 data_dir=data_dir,
                 download=download,

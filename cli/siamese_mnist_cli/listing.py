@@ -13,31 +13,19 @@ from siamese_mnist_cli.tables import wide_console
 def list_parts(
     kind: Annotated[
         str | None,
-        typer.Argument(
-            help="variants, recipes, backbones, heads, losses, miners, datasets or metrics.", show_default="all"
-        ),
+        typer.Argument(help="Kind of part, such as variants, losses or datasets.", show_default="all"),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
     """List the parts by name, with their options and where they come from."""
-    import siamese_mnist as sm
     from siamese_mnist.errors import UsageError
     from siamese_mnist.parts.losses import NOT_OFFERED
-    from siamese_mnist.registry import Registry, options_of
+    from siamese_mnist.registry import options_of
+    from siamese_mnist.settings.registries import REGISTRIES
 
-    registries: dict[str, Registry[Any]] = {
-        "variants": sm.VARIANTS,
-        "recipes": sm.RECIPES,
-        "backbones": sm.BACKBONES,
-        "heads": sm.HEADS,
-        "losses": sm.LOSSES,
-        "miners": sm.MINERS,
-        "datasets": sm.DATASETS,
-        "metrics": sm.METRICS,
-    }
-    if kind is not None and kind not in registries:
-        raise UsageError(f"unknown kind of part {kind!r}; use one of {', '.join(registries)}")
-    shown = {kind: registries[kind]} if kind else registries
+    if kind is not None and kind not in REGISTRIES:
+        raise UsageError(f"unknown kind of part {kind!r}; use one of {', '.join(REGISTRIES)}")
+    shown = {kind: REGISTRIES[kind]} if kind else REGISTRIES
     found: dict[str, Any] = {
         each: {
             "parts": [

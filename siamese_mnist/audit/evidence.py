@@ -13,7 +13,6 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.comparison import Row, compare
 from siamese_mnist.runs.jobs import ensure_runs
 from siamese_mnist.runs.store import RunResult, read_history
-from siamese_mnist.settings.entries import read_entry
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.threads import RUN_THREADS, threads
 from siamese_mnist.training.phases import Progress, silent
@@ -86,7 +85,7 @@ def gather(
     if seeds < 2:
         raise UsageError(f"an audit needs the spread between seeds; seeds must be >= 2, got {seeds}")
     settings = {
-        key: [read_entry(entry, dataset=dataset, recipe=recipe, seed=seed) for seed in range(seeds)]
+        key: [Settings.resolve(entry, dataset=dataset, recipe=recipe, seed=seed) for seed in range(seeds)]
         for key, entry in ENTRIES.items()
     }
     flat = [each for group in settings.values() for each in group]

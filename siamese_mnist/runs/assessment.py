@@ -1,5 +1,6 @@
 """A trained model, measured: its decision, its answers about the test pairs, and whether it has collapsed."""
 
+import dataclasses
 import time
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data import LabeledImages
+from siamese_mnist.data.augmentation import distort
 from siamese_mnist.data.pairs import Pairs, pairs_digest
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision
@@ -59,7 +61,7 @@ def fit(
 
     On plain ones, a model trained on distorted images looks too sure.
     """
-    images = protocol.augmentation(to_unit(data.images), generator)
+    images = distort(to_unit(data.images), generator, **dataclasses.asdict(protocol.augmentation))
     shown = data._replace(images=images.mul(255).round().byte())
     return fit_decision(_scores(model, shown, pairs), pairs.same.numpy(), threshold=model.threshold)
 

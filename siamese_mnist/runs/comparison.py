@@ -14,6 +14,7 @@ from siamese_mnist.evaluation.metrics import headline_metrics, nested
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.scored import ScoredRun, run_intervals, scored_run, stacked
 from siamese_mnist.settings.entries import entry_names
+from siamese_mnist.settings.settings import Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +172,9 @@ def compare(outcomes: Sequence[RunResult | Diverged]) -> list[Row]:
     """
     check_comparable([each for each in outcomes if isinstance(each, RunResult)])
     groups: dict[str, list[RunResult | Diverged]] = {}
-    for name, outcome in zip(entry_names([each.config for each in outcomes]), outcomes, strict=True):
+    for name, outcome in zip(
+        entry_names([Settings.from_dict(each.config) for each in outcomes]), outcomes, strict=True
+    ):
         groups.setdefault(name, []).append(outcome)
     rows: list[Row] = []
     compared: dict[str, list[ScoredRun]] = {}

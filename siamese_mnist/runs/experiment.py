@@ -43,13 +43,13 @@ def run(
     """Trains a variant in two phases, evaluates it on the test pairs and saves the run.
 
     Args:
-        variant: name in `VARIANTS`.
+        variant: an entry: `VARIANT` or `VARIANT:name=value,...`, such as `"siamese:loss=triplet,miner=batch-hard"`.
         runs_dir: folder that the run's own folder is written to.
         data_dir: folder of the data set's files.
         download: fetch missing data.
         device: a PyTorch device, such as "cpu" or "cuda".
         progress: told after every update: stage, updates done, updates in all.
-        **changes: any field of `Parts` or `TrainingProtocol`: `recipe="report"`, `loss="contrastive"`, `seed=0`, ...
+        **changes: settings by name: `recipe="report"`, `loss="contrastive"`, `seed=0`, ...; see `Settings.resolve`.
 
     Returns:
         The figures and costs, and `run_dir`, where they are kept with the weights.

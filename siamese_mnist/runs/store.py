@@ -173,12 +173,13 @@ def find_run(settings: Settings, runs_dir: str | Path) -> RunResult | None:
 def find_runs(settings: Sequence[Settings], runs_dir: str | Path) -> Found:
     """For each of `settings` what `find_run` finds, the folder read once."""
     complete, skipped = scan_runs(runs_dir)
-    own = [run for run in reversed(complete) if run.versions["siamese_mnist"] == version("siamese-mnist")]
+    this = version("siamese-mnist")
+    own = [(run, run.settings) for run in reversed(complete) if run.versions["siamese_mnist"] == this]
     damaged: dict[str, Skipped] = {}
 
-    def newest(wanted: Mapping[str, Any]) -> RunResult | None:
-        for run in own:
-            if run.config == wanted and run.run_dir not in damaged:
+    def newest(wanted: Settings) -> RunResult | None:
+        for run, its_settings in own:
+            if its_settings == wanted and run.run_dir not in damaged:
                 try:
                     check_files(run.run_dir)
                 except RunError as error:
@@ -187,7 +188,7 @@ def find_runs(settings: Sequence[Settings], runs_dir: str | Path) -> Found:
                     return run
         return None
 
-    found = [newest(json.loads(json.dumps(each.as_dict()))) for each in settings]
+    found = [newest(each) for each in settings]
     return Found(found, [*skipped, *damaged.values()])
 
 

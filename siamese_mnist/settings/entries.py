@@ -1,126 +1,114 @@
-"""Entries of a comparison: a variant and what is changed of it, in one word, such as `siamese:loss=triplet`."""
+"""Settings side by side: what to call each."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from siamese_mnist.data.augmentation import Augmentation
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.backbones import BACKBONES
-from siamese_mnist.parts.heads import HEADS
-from siamese_mnist.parts.losses import LOSSES, MINERS
-from siamese_mnist.registry import Registry, options_of, parse_options
+from siamese_mnist.registry import options_of
+from siamese_mnist.settings.augmentation import Augmentation
+from siamese_mnist.settings.conditions import Conditions
+from siamese_mnist.settings.fields import fields_of
+from siamese_mnist.settings.grammar import GROUPS, write_value
 from siamese_mnist.settings.protocol import TrainingProtocol
-from siamese_mnist.settings.recipes import RECIPES
-from siamese_mnist.settings.settings import Settings
+from siamese_mnist.settings.registries import ROLES
+from siamese_mnist.settings.settings import Settings, assemble
 
-_ROLES: Mapping[str, Registry[Any]] = {"backbone": BACKBONES, "head": HEADS, "loss": LOSSES, "miner": MINERS}
-_SHORT = {"backbone_lr": "backbone_learning_rate"}  # as the command line has it
-_AUGMENT = "augment"
+_PREFIXES = {field.name: prefix for prefix, field in GROUPS.items()}
 
-Texts = Mapping[str, Sequence[str]]
+Changes = Mapping[str, Any]
 
 
-def read_entry(text: str, **base: Any) -> Settings:
-    """Settings of an entry.
+def entry_names(settings: Sequence[Settings]) -> list[str]:
+    """What to call settings side by side: the variant, and what is changed of it unless all share that change.
 
-    Args:
-        text: `VARIANT`, or `VARIANT:name=value,name=value`, where a name is a field of `Parts` or `TrainingProtocol`,
-            "recipe", an option of a part as `backbone.blocks`, or a strength of a distortion as `augment.rotate`.
-        **base: settings of all entries, see `Settings.resolve`; the entry's own come first.
-
-    Raises:
-        UsageError: if a name or a value is unknown or out of range.
-    """
-    variant, _, changes = text.partition(":")
-    plain: list[str] = []
-    of_parts: dict[str, list[str]] = {}
-    for item in filter(None, changes.split(",")):
-        role, dot, option = item.partition("=")[0].partition(".")
-        if dot and role in (*_ROLES, _AUGMENT):
-            of_parts.setdefault(role, []).append(item.removeprefix(f"{role}."))
-        elif dot:
-            raise UsageError(f"{text!r} names {role}.{option}; only {', '.join((*_ROLES, _AUGMENT))} have options")
-        else:
-            plain.append(item.replace("-", "_", item.partition("=")[0].count("-")))
-    recipe = next((item.partition("=")[2] for item in plain if item.startswith("recipe=")), base.get("recipe"))
-    protocol = RECIPES[recipe or "report"].protocol
-    defaults = {name: getattr(protocol, name) for name in _fields(TrainingProtocol)}
-    named = parse_options(plain, {**defaults, **{short: defaults[name] for short, name in _SHORT.items()}})
-    return resolve(variant, of_parts, **{**base, **{_SHORT.get(name, name): value for name, value in named.items()}})
-
-
-def resolve(variant: str, options: Texts, **changes: Any) -> Settings:
-    """`Settings.resolve` with the options of parts as texts.
+    Settings that differ in their seed alone have one name, all others different ones. `Settings.resolve` takes the
+    names; with what all share it gives the settings again.
 
     Args:
-        variant: name in `VARIANTS`.
-        options: texts such as "blocks=3" for "backbone", "head", "loss", "miner" and "augment".
-        **changes: see `Settings.resolve`.
-
-    Raises:
-        UsageError: if a name or a value is unknown or out of range, or a change would have no effect.
-    """
-    parts = Settings.resolve(variant, **changes).parts
-    for role, registry in _ROLES.items():
-        if texts := options.get(role):
-            name = getattr(parts, role)
-            defaults = options_of(registry[name.partition(":")[0]]) if name else {}
-            changes[f"{role}_options"] = parse_options(texts, defaults)
-    if texts := options.get(_AUGMENT):
-        changes["augmentation"] = Augmentation.of(parse_options(texts, dict.fromkeys(_fields(Augmentation), 0.0)))
-    return Settings.resolve(variant, **changes)
-
-
-def entry_names(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What to call runs side by side: the variant, and what is changed of it unless all share that change.
-
-    Runs that differ in their seed alone have one name, all others different ones.
-
-    Args:
-        configs: settings of the runs, as `Settings.as_dict` gives them.
+        settings: what is named.
 
     Returns:
-        A name for each; `read_entry` takes it.
+        A name for each.
     """
-    first = {config["variant"]: config for config in reversed(configs)}
-    changes = [dict(_changes(config, first[config["variant"]])) for config in configs]
-    several = len({str(_without_seed(config)) for config in configs}) > 1
-    shared = set.intersection(*(set(each.items()) for each in changes)) if several else set()
+    changes = [_changes(each, settings) for each in settings]
+    several = any(not same_but_for_seed(each, settings[0]) for each in settings)
+    shared = {
+        path: value
+        for path, value in (changes[0] if several else {}).items()
+        if all(path in other and other[path] == value for other in changes)
+    }
     names = []
-    for config, each in zip(configs, changes, strict=True):
-        own = [f"{path}={value}" for path, value in each.items() if (path, value) not in shared]
-        names.append(f"{config['variant']}{':' if own else ''}{','.join(own)}")
+    for each, own in zip(settings, changes, strict=True):
+        written = [f"{path}={write_value(value)}" for path, value in own.items() if path not in shared]
+        names.append(f"{each.variant}:{','.join(written)}" if written else each.variant)
     return names
 
 
-def _changes(config: Mapping[str, Any], first: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Settings that are not what the variant has under its recipe or, if it is not installed, in its first run."""
-    recipe = config["recipe"]
-    if recipe != "report":
-        yield "recipe", recipe
+def same_but_for_seed(one: Settings, other: Settings) -> bool:
+    """Whether two settings are equal in everything but their seeds."""
+    return dataclasses.replace(one, seed=other.seed) == other
+
+
+def _changes(settings: Settings, table: Sequence[Settings]) -> Changes:
+    """What `settings` have that their variant has not by itself under its recipe, by name in an entry.
+
+    Where the variant, its recipe or its head is not installed, it is what the variant's settings in `table` differ in.
+    """
     try:
-        plain = Settings.resolve(config["variant"], recipe=recipe).as_dict()
-    except (UsageError, TypeError):
-        plain = dict(first)
-    usual = dict(_flat(plain))
-    for path, value in _flat(config):
-        if str(value) != str(usual.get(path, "")) and value is not None:
-            yield path, str(value)
+        return _changes_of_variant(settings)
+    except UsageError:
+        own = [_flat(each) for each in table if each.variant == settings.variant]
+        values = _flat(settings)
+        paths = {path: None for flat in own for path in flat}
+        return {path: values.get(path) for path in paths if any(flat.get(path) != own[0].get(path) for flat in own)}
 
 
-def _flat(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name, value in {**config.get("parts", {}), **config.get("protocol", {})}.items():
-        if isinstance(value, Mapping):
-            owner = _AUGMENT if name == "augmentation" else name.removesuffix("_options")
-            yield from ((f"{owner}.{option}", each) for option, each in value.items())
-        else:
-            yield name, value
+def _changes_of_variant(settings: Settings) -> Changes:
+    changes: dict[str, Any] = {
+        name: value
+        for name, field in fields_of(Conditions).items()
+        if name not in ("seed", "dataset_options") and (value := getattr(settings, name)) != _default(field.name)
+    }
+    given = dict(changes)
+    _add_options(changes, "dataset_options", settings.dataset_options, {})
+    for role, registry in ROLES.items():
+        name = getattr(settings.parts, role)
+        if name != getattr(assemble(settings.variant, given).parts, role):
+            changes[role] = given[role] = name
+        usual = getattr(assemble(settings.variant, given).parts, f"{role}_options")
+        options = getattr(settings.parts, f"{role}_options")
+        dropped = {option: None for option in usual if option not in options}
+        if dropped:
+            dropped |= {k: v for k, v in options_of(registry[name]).items() if k in dropped}
+        _add_options(changes, f"{role}_options", {**options, **dropped}, usual)
+    protocol = assemble(settings.variant, given).protocol
+    for name in fields_of(TrainingProtocol):
+        value, usual = getattr(settings.protocol, name), getattr(protocol, name)
+        if isinstance(value, Augmentation):
+            _add_options(changes, name, dataclasses.asdict(value), dataclasses.asdict(usual))
+        elif value != usual:
+            changes[name] = value
+    return changes
 
 
-def _without_seed(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in config.items() if name != "seed"}
+def _default(name: str) -> Any:
+    return getattr(Conditions(), name)
 
 
-def _fields(kind: Any) -> list[str]:
-    return [each.name for each in dataclasses.fields(kind)]
+def _add_options(changes: dict[str, Any], group: str, options: Changes, usual: Changes) -> None:
+    for name, value in options.items():
+        if name not in usual or usual[name] != value:
+            changes[f"{_PREFIXES[group]}.{name}"] = value
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    """Every setting but the seed by its name in an entry."""
+    values = settings.as_dict()
+    flat: dict[str, Any] = {}
+    for name, value in {**values, **values["parts"], **values["protocol"]}.items():
+        if name in _PREFIXES:
+            _add_options(flat, name, value, {})
+        elif name not in ("variant", "design", "parts", "protocol", "seed"):
+            flat[name] = value
+    return flat

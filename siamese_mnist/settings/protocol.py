@@ -1,115 +1,100 @@
 """How the two phases are trained, and on what, as frozen values."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Literal
 
-from siamese_mnist.data.augmentation import Augmentation
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.losses import Supervision
+from siamese_mnist.settings.augmentation import Augmentation
+from siamese_mnist.settings.fields import check_fields, setting
 
-SEEDS = 1 << 32
-"""Number of seeds, from 0."""
+LARGEST_SEED = (1 << 32) - 1
 
-SCHEDULES: Mapping[str, Callable[[float], float]] = MappingProxyType(
-    {
-        "constant": lambda done: 1.0,  # noqa: ARG005
-        "cosine": lambda done: 0.5 + 0.5 * math.cos(math.pi * done),
-        "triangle": lambda done: min(done / 0.2, (1 - done) / 0.8),
-    }
-)
-"""Factor of a step size, by the share of updates done, in [0, 1]."""
+_PAIRS, _PHASE_1, _PHASE_2 = "Pairs", "Phase 1", "Phase 2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingProtocol:
-    """How the two phases are trained and on what.
+    """How the two phases are trained and on what; every field says in its own line what it sets."""
 
-    Attributes:
-        train_pairs: pairs drawn from the training images.
-        test_pairs: pairs drawn from the test images; None is 10,000 random ones, or as many disjoint ones as fit.
-        test_protocol: "random", any pairs of test images (report, Appendix B), or "disjoint", every test image in one
-            pair only, so that the test pairs are independent.
-        same_fraction: share of genuine pairs, in [0, 1].
-        pair_seed: seed of all pairs; one for all runs, so that every design sees the same pairs.
-        pretrain_epochs: passes over the training images in phase 1; 0 skips it.
-        pretrain_batch_size: images per update in phase 1.
-        pretrain_learning_rate: Adam's step size in phase 1.
-        epochs: passes over the pairs in phase 2.
-        batch_size: pairs per update in phase 2.
-        learning_rate: Adam's step size of the head in phase 2.
-        supervision: what phase 2 trains on: "pairs", the drawn pairs, or "labels", batches of single images whose
-            classes are balanced. Both see as many images, in as many updates. None is the head's own choice.
-        backbone_learning_rate: Adam's step size of the backbone in phase 2; 0 freezes it.
-        backbone_every: updates of the head per update of the backbone, whose gradients add up meanwhile.
-        schedule: course of the step sizes in phase 2, see `SCHEDULES`.
-        adam_beta2: decay of Adam's second moment in phase 2, in (0, 1); short trainings want less than the usual 0.999.
-        weight_decay: decoupled weight decay (AdamW) in phase 2.
-        precision: arithmetic of the backbone's training, "float32" or "bfloat16".
-        augmentation: strengths of random distortions in phase 2, see `Augmentation`; they need a trained backbone.
-        augmentation_fade: share of phase 2, at its end, over which the distortions fade to none.
-        curve: whether one random batch of test pairs is measured after every update (report, section 3.2.2);
-            it decides nothing.
-    """
-
-    train_pairs: int = 100_000
-    test_pairs: int | None = None
-    test_protocol: Literal["random", "disjoint"] = "random"
-    same_fraction: float = 0.5
-    pair_seed: int = 0
-    pretrain_epochs: int = 2
-    pretrain_batch_size: int = 64
-    pretrain_learning_rate: float = 1e-3
-    epochs: int = 2
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    supervision: Supervision | None = None
-    backbone_learning_rate: float = 0.0
-    backbone_every: int = 1
-    schedule: str = "constant"
-    adam_beta2: float = 0.999
-    weight_decay: float = 0.0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    augmentation_fade: float = 0.0
-    curve: bool = True
+    train_pairs: int = setting(100_000, "Pairs drawn from the training images.", panel=_PAIRS, at_least=1)
+    test_pairs: int | None = setting(
+        None,
+        "Pairs drawn from the test images; none is 10,000 random ones, or as many disjoint ones as fit.",
+        panel=_PAIRS,
+        at_least=1,
+    )
+    test_protocol: Literal["random", "disjoint"] = setting(
+        "random",
+        "Test pairs: `random`, any two test images (report, Appendix B), or `disjoint`, every test image in one pair "
+        "only, so that the pairs are independent.",
+        panel=_PAIRS,
+    )
+    same_fraction: float = setting(0.5, "Share of genuine pairs.", panel=_PAIRS, above=0, below=1)
+    pair_seed: int = setting(
+        0,
+        "Seed of all pairs; one for all runs, so that every design sees the same pairs.",
+        panel=_PAIRS,
+        at_least=0,
+        at_most=LARGEST_SEED,
+    )
+    pretrain_epochs: int = setting(2, "Passes over the training images; 0 skips phase 1.", panel=_PHASE_1, at_least=0)
+    pretrain_batch_size: int = setting(64, "Images per update.", panel=_PHASE_1, at_least=1)
+    pretrain_learning_rate: float = setting(1e-3, "Adam's step size.", panel=_PHASE_1, above=0)
+    epochs: int = setting(2, "Passes over the pairs.", panel=_PHASE_2, at_least=1)
+    batch_size: int = setting(64, "Pairs per update.", panel=_PHASE_2, at_least=1)
+    learning_rate: float = setting(1e-3, "Adam's step size of the head.", panel=_PHASE_2, above=0)
+    supervision: Literal["pairs", "labels"] | None = setting(
+        None,
+        "Train on the drawn `pairs`, or on `labels`: batches of as many single images whose classes are balanced. "
+        "None is the head's own choice.",
+        panel=_PHASE_2,
+    )
+    backbone_learning_rate: float = setting(
+        0.0, "Adam's step size of the backbone; 0 freezes it.", panel=_PHASE_2, option="backbone_lr", at_least=0
+    )
+    backbone_every: int = setting(
+        1,
+        "Updates of the head per update of the backbone, whose gradients add up meanwhile.",
+        panel=_PHASE_2,
+        at_least=1,
+    )
+    schedule: str = setting(
+        "constant", "Course of the step sizes; `siamese-mnist list schedules` names them.", panel=_PHASE_2
+    )
+    adam_beta2: float = setting(
+        0.999,
+        "Decay of Adam's second moment; short trainings want less than the usual 0.999.",
+        panel=_PHASE_2,
+        above=0,
+        below=1,
+    )
+    weight_decay: float = setting(0.0, "Decoupled weight decay (AdamW).", panel=_PHASE_2, at_least=0)
+    precision: Literal["float32", "bfloat16"] = setting(
+        "float32", "Arithmetic of the backbone's training: `float32` or `bfloat16`.", panel=_PHASE_2
+    )
+    augmentation: Augmentation = setting(
+        Augmentation,
+        "Strength of a random distortion, as name=value: rotate, scale, shear, shift, elastic, stroke. "
+        "They need a trained backbone.",
+        panel=_PHASE_2,
+        option="augment",
+    )
+    augmentation_fade: float = setting(
+        0.0, "Share of phase 2, at its end, over which the distortions fade.", panel=_PHASE_2, at_least=0, at_most=1
+    )
+    curve: bool = setting(
+        True,
+        "Measure one random batch of test pairs after every update (report, section 3.2.2); it decides nothing.",
+        panel=_PHASE_2,
+    )
 
     def __post_init__(self) -> None:
-        for name in ("train_pairs", "test_pairs", "pretrain_batch_size", "batch_size", "epochs", "backbone_every"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UsageError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.pretrain_epochs < 0:
-            raise UsageError(f"pretrain_epochs must be >= 0, got {self.pretrain_epochs}")
-        for name in ("pretrain_learning_rate", "learning_rate"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise UsageError(f"{name} must be > 0, got {getattr(self, name)}")
-        for name in ("backbone_learning_rate", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name} must be >= 0, got {getattr(self, name)}")
-        if not 0 <= self.pair_seed < SEEDS:
-            raise UsageError(f"pair_seed must lie in 0..{SEEDS - 1}, got {self.pair_seed}")
-        if not 0 < self.adam_beta2 < 1:
-            raise UsageError(f"adam_beta2 must lie between 0 and 1, got {self.adam_beta2}")
-        if not 0 <= self.augmentation_fade <= 1:
-            raise UsageError(f"augmentation_fade must lie in [0, 1], got {self.augmentation_fade}")
-        for name, known in (
-            ("schedule", tuple(SCHEDULES)),
-            ("supervision", (None, "pairs", "labels")),
-            ("precision", ("float32", "bfloat16")),
-            ("test_protocol", ("random", "disjoint")),
-        ):
-            if getattr(self, name) not in known:
-                allowed = ", ".join(str(each) for each in known if each)
-                raise UsageError(f"unknown {name} {getattr(self, name)!r}; use one of {allowed}")
+        check_fields(self)
         if not self.backbone_learning_rate:
             idle = {
                 "backbone_every": self.backbone_every != 1,
                 "precision": self.precision != "float32",
                 "augmentation": bool(self.augmentation),
             }
-            for name in (name for name, set_ in idle.items() if set_):
+            for name in (name for name, is_set in idle.items() if is_set):
                 raise UsageError(f"{name} has no effect on a frozen backbone; set backbone_learning_rate > 0 as well")
-        if not 0 < self.same_fraction < 1:
-            raise UsageError(f"same_fraction must lie between 0 and 1, got {self.same_fraction}")

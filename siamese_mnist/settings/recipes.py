@@ -1,38 +1,12 @@
 """The named variants and recipes."""
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from siamese_mnist.data.augmentation import Augmentation
 from siamese_mnist.registry import Described, Registry
+from siamese_mnist.settings.augmentation import Augmentation
+from siamese_mnist.settings.parts import Parts
 from siamese_mnist.settings.protocol import TrainingProtocol
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """The parts of a model by name; None leaves a part to the recipe, or to nothing where none is needed.
-
-    Attributes:
-        backbone: name in `BACKBONES`.
-        backbone_options: its options.
-        head: name in `HEADS`.
-        head_options: its options.
-        loss: name in `LOSSES`, for heads that train with one.
-        loss_options: its options.
-        miner: name in `MINERS`, for losses that take one.
-        miner_options: its options.
-    """
-
-    backbone: str | None = None
-    backbone_options: Mapping[str, Any] = field(default_factory=dict)
-    head: str | None = None
-    head_options: Mapping[str, Any] = field(default_factory=dict)
-    loss: str | None = None
-    loss_options: Mapping[str, Any] = field(default_factory=dict)
-    miner: str | None = None
-    miner_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

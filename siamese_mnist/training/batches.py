@@ -1,5 +1,6 @@
 """What one update of phase 2 sees: a batch of drawn pairs, or of single images with labels."""
 
+import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from siamese_mnist.data import LabeledImages
+from siamese_mnist.data.augmentation import distort
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -63,7 +65,8 @@ class Batches(ABC):
     def _distorted(self, images: Tensor) -> Tensor:
         left = 1 - self._done / self.updates
         fade = self.protocol.augmentation_fade
-        return self.protocol.augmentation(images, self.generator, min(1.0, left / fade) if fade else 1.0)
+        strengths = dataclasses.asdict(self.protocol.augmentation)
+        return distort(images, self.generator, **strengths, strength=min(1.0, left / fade) if fade else 1.0)
 
     def _autocast(self) -> torch.autocast:
         enabled = self.protocol.precision == "bfloat16"

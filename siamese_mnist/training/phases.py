@@ -12,7 +12,8 @@ from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.designs import Design, to_unit
-from siamese_mnist.settings.protocol import SCHEDULES, TrainingProtocol
+from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist.settings.schedules import SCHEDULES
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.batches import LabelBatches, PairBatches
 from siamese_mnist.training.observers import HeldOutCurve, Observer, View

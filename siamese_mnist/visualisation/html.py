@@ -15,6 +15,7 @@ from siamese_mnist.evaluation.metrics import headline_metrics
 from siamese_mnist.runs.comparison import Row, check_comparable, compare
 from siamese_mnist.runs.store import RunResult, read_run, scan_runs
 from siamese_mnist.settings.entries import entry_names
+from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.files import unfinished
 from siamese_mnist.system.templates import render
 from siamese_mnist.visualisation.figures import THEME_CSS, save, to_svg
@@ -46,7 +47,7 @@ def choose_runs(run_dirs: Sequence[str | Path], runs_dir: str | Path) -> list[Ru
     if not runs:
         raise UsageError(f"no complete run below {runs_dir}; train one with `siamese-mnist run`, or see --runs-dir")
     check_comparable(runs)
-    named = list(zip(entry_names([run.config for run in runs]), runs, strict=True))
+    named = list(zip(entry_names([Settings.from_dict(run.config) for run in runs]), runs, strict=True))
     order = list(dict.fromkeys(name for name, _ in named))
     if not run_dirs:
         order.sort(key=lambda name: (name != "baseline", name.partition(":")[0] != "baseline"))
@@ -123,7 +124,7 @@ def _sections(finished: Sequence[Finished]) -> Iterator[_Section]:
 
 
 def _read(runs: Sequence[RunResult], data_dir: str | Path | None) -> list[Finished]:
-    names = entry_names([run.config for run in runs])
+    names = entry_names([Settings.from_dict(run.config) for run in runs])
     return [read_finished(run, data_dir, name) for name, run in zip(names, runs, strict=True)]
 
 

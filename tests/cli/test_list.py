@@ -6,21 +6,19 @@ import re
 import pytest
 
 import siamese_mnist as sm
+from siamese_mnist.registry import Registry
+from siamese_mnist.settings.registries import REGISTRIES
 
-KINDS = {
-    "variants": sm.VARIANTS,
-    "recipes": sm.RECIPES,
-    "backbones": sm.BACKBONES,
-    "heads": sm.HEADS,
-    "losses": sm.LOSSES,
-    "miners": sm.MINERS,
-    "datasets": sm.DATASETS,
-    "metrics": sm.METRICS,
-}
+KINDS = REGISTRIES
 
 
 def words(text):
     return set(re.split(r"[\s│┃]+", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)))
+
+
+def test_every_public_registry_is_listed():
+    public = [value for name in sm.__all__ if isinstance(value := getattr(sm, name), Registry)]
+    assert sorted(map(id, public)) == sorted(map(id, REGISTRIES.values()))
 
 
 def test_everything(command):

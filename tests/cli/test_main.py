@@ -14,7 +14,7 @@ from siamese_mnist_cli.main import main
 try:
     main(sys.argv[1:])
 finally:
-    heavy = {"torch", "numpy", "sklearn", "matplotlib", "siamese_mnist"} & sys.modules.keys()
+    heavy = {"torch", "numpy", "sklearn", "matplotlib"} & sys.modules.keys()
     assert not heavy, f"{heavy} imported"
 """
 
@@ -61,7 +61,7 @@ def test_as_a_module():
     [
         (["rum"], "No such command 'rum'. Did you mean 'run'?"),
         (["--verbose"], "No such option"),
-        (["run"], "Missing argument 'variant'"),
+        (["run"], "Missing argument 'entry'"),
         (["run", "baseline", "siamese"], "unexpected extra argument"),
         (["run", "baseline", "--epoch", "3"], "--epochs"),
         (["run", "baseline", "--epochs", "two"], "unable to parse string as an integer, got 'two' (--help"),

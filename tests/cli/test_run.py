@@ -73,7 +73,7 @@ def test_no_progress_between_lines_of_json(command, tmp_path, terminal):
         (["siamese", "--epochs", "-1"], "epochs must be >= 1, got -1"),
         (["siamese", "--pretrain-epochs", "-2"], "pretrain_epochs must be >= 0, got -2"),
         (["siamese", "--learning-rate", "nan"], "learning_rate must be > 0, got nan"),
-        (["siamese", "--seed", "-1"], "seed must lie in 0..4294967295, got -1"),
+        (["siamese", "--seed", "-1"], "seed must be >= 0 and <= 4294967295, got -1"),
         (["siamese", "--seed", str(2**64)], "seed"),
         (["siamese", "--train-pairs", "1000000"], "the largest possible count is"),
         (["siamese", "--head-arg", "embeding_dim=3"], "no option 'embeding_dim'; did you mean 'embedding_dim'"),

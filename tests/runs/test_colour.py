@@ -10,7 +10,7 @@ from PIL import Image
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, LabeledImages
-from siamese_mnist.data.augmentation import Augmentation
+from siamese_mnist.data.augmentation import distort
 from siamese_mnist.parts.backbones import create_backbone
 from siamese_mnist.visualisation.pictures import read_finished, run_pictures
 
@@ -83,8 +83,8 @@ def test_grey_models_take_both_forms(finished, small):
 
 def test_distortions_treat_channels_alike(images, generator):
     grey = torch.from_numpy(images[:6, :1]).float() / 255
-    distortions = Augmentation(rotate=10, scale=0.1, shear=0.1, shift=1, elastic=1, stroke=0.5)
-    coloured = distortions(grey.expand(-1, 3, -1, -1).clone(), generator)
+    distortions = {"rotate": 10, "scale": 0.1, "shear": 0.1, "shift": 1, "elastic": 1, "stroke": 0.5}
+    coloured = distort(grey.expand(-1, 3, -1, -1).clone(), generator, **distortions)
     assert coloured.shape == (6, 3, 12, 10)
     for channel in (1, 2):
         torch.testing.assert_close(coloured[:, channel], coloured[:, 0])

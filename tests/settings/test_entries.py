@@ -1,13 +1,14 @@
 """Entries of a comparison: read from a word, and named by one."""
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import siamese_mnist as sm
-from siamese_mnist.data.augmentation import Augmentation
 from siamese_mnist.runs.experiment import run_settings
-from siamese_mnist.settings.entries import entry_names, read_entry
+from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.recipes import Parts, Recipe
 from siamese_mnist.settings.settings import Settings
@@ -23,7 +24,7 @@ CHANGES = {
 
 
 def name_of(*settings):
-    return entry_names([each.as_dict() for each in settings])
+    return entry_names(settings)
 
 
 @given(st.dictionaries(st.sampled_from(list(CHANGES)), st.none()).flatmap(
@@ -31,12 +32,12 @@ def name_of(*settings):
 ), st.integers(0, 5))  # fmt: skip
 def test_a_word_is_what_its_changes_are(changes, seed):
     text = "siamese:" + ",".join(f"{name}={value}" for name, value in changes.items())
-    found = read_entry(text, seed=seed)
+    found = Settings.resolve(text, seed=seed)
     assert found == Settings.resolve(
         "siamese", seed=seed, **{CHANGES[name][0]: value for name, value in changes.items()}
     )
     (name,) = name_of(found)
-    assert read_entry(name, seed=seed) == found
+    assert Settings.resolve(name, seed=seed) == found
 
 
 @pytest.mark.parametrize(
@@ -49,32 +50,36 @@ def test_a_word_is_what_its_changes_are(changes, seed):
         ("siamese:loss=triplet,loss.margin=0.2", {"loss": "triplet", "loss_options": {"margin": 0.2}}),
         (
             "siamese:recipe=short,augment.rotate=5",
-            {"recipe": "short", "augmentation": Augmentation(rotate=5)},
+            {"recipe": "short", "augmentation": {"rotate": 5}},
         ),
     ],
 )
 def test_parts_and_their_options(text, changes):
-    found = read_entry(text)
+    found = Settings.resolve(text)
     assert found == Settings.resolve(text.partition(":")[0], **changes)
-    assert read_entry(*name_of(found)) == found
+    assert Settings.resolve(*name_of(found)) == found
 
 
 def test_an_entrys_own_settings_come_first():
-    assert read_entry("siamese:recipe=short", recipe="fast").recipe == "short"
-    assert read_entry("siamese", recipe="fast").recipe == "fast"
+    assert Settings.resolve("siamese:recipe=short", recipe="fast").recipe == "short"
+    assert Settings.resolve("siamese", recipe="fast").recipe == "fast"
 
 
 def test_what_all_share_is_left_out():
-    settings = [read_entry(text, recipe="short", batch_size=32) for text in ("siamese", "siamese:loss=triplet")]
+    settings = [Settings.resolve(text, recipe="short", batch_size=32) for text in ("siamese", "siamese:loss=triplet")]
     assert name_of(*settings) == ["siamese", "siamese:loss=triplet"]
-    seeds = [read_entry("siamese:batch_size=32", seed=seed) for seed in (0, 1)]
+    seeds = [Settings.resolve("siamese:batch_size=32", seed=seed) for seed in (0, 1)]
     assert name_of(*seeds) == ["siamese:batch_size=32"] * 2
-    assert name_of(seeds[0], read_entry("siamese")) == ["siamese:batch_size=32", "siamese"]
+    assert name_of(seeds[0], Settings.resolve("siamese")) == ["siamese:batch_size=32", "siamese"]
 
 
-def test_a_part_that_is_not_installed_still_has_a_name():
-    configs = [read_entry(f"siamese:loss={loss}").as_dict() | {"variant": "plugged"} for loss in ("triplet", "supcon")]
-    assert entry_names(configs) == ["plugged", "plugged:loss=supcon"]
+def test_a_variant_that_is_not_installed_still_has_a_name():
+    plugged = [
+        dataclasses.replace(Settings.resolve(f"siamese:loss={loss}"), variant="plugged")
+        for loss in ("triplet", "supcon")
+    ]
+    assert entry_names(plugged) == ["plugged:loss=triplet", "plugged:loss=supcon"]
+    assert entry_names([plugged[0], Settings.resolve("siamese")]) == ["plugged", "siamese"]
 
 
 @pytest.mark.parametrize(
@@ -83,8 +88,8 @@ def test_a_part_that_is_not_installed_still_has_a_name():
         ("siamse", "unknown variant 'siamse'; did you mean 'siamese'"),
         ("siamese:los=triplet", "unknown setting 'los'; did you mean 'loss'"),
         ("siamese:loss", "options are written name=value, got 'loss'"),
-        ("siamese:epochs=many", "option epochs must be a finite number, got 'many'"),
-        ("siamese:lss.margin=1", "only backbone, head, loss, miner, augment have options"),
+        ("siamese:epochs=many", "epochs must be a whole number, got 'many'"),
+        ("siamese:lss.margin=1", "only dataset, backbone, head, loss, miner, augment have"),
         ("siamese:loss.margn=1", "margn"),
         ("siamese:recipe=fst", "unknown recipe 'fst'; did you mean 'fast'"),
         ("siamese:augment.rotte=1", "unknown distortion 'rotte'"),
@@ -92,7 +97,7 @@ def test_a_part_that_is_not_installed_still_has_a_name():
 )
 def test_mistakes(text, message, tmp_path):
     with pytest.raises(sm.UsageError, match=message):
-        run_settings(read_entry(text), runs_dir=tmp_path)
+        run_settings(Settings.resolve(text), runs_dir=tmp_path)
 
 
 def test_a_recipe_without_a_head_needs_a_variant_with_one(monkeypatch):

@@ -1,0 +1,70 @@
+"""The options of `run` and `compare`, made from the settings themselves."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from siamese_mnist.settings.conditions import Conditions
+from siamese_mnist.settings.fields import Field, fields_of
+from siamese_mnist.settings.grammar import GROUPS, SETTINGS, parse_texts
+from siamese_mnist.settings.protocol import TrainingProtocol
+
+_PLACE = "settings"
+
+
+def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator that gives a command an option for every setting but those left out.
+
+    The command has a parameter `settings`, which takes those that were given, by the name of the setting.
+    """
+    fields = {field.option: field for field in SETTINGS.values() if field.name not in left_out}
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapper(**given: Any) -> None:
+            texts = {option: given.pop(option) for option in fields}
+            command(**given, **{_PLACE: _read(fields, texts)})
+
+        hints = get_type_hints(command, include_extras=True)
+        signature = inspect.signature(command)
+        own = [each.replace(annotation=hints[name]) for name, each in signature.parameters.items() if name != _PLACE]
+        added = [_parameter(field) for field in fields.values()]
+        keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
+        wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {each.name: each.annotation for each in keyword} | {"return": None}
+        return wrapper
+
+    return decorate
+
+
+def _read(fields: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that were given; options of parts are texts, which the settings read by the part's own defaults."""
+    return {
+        fields[option].name: parse_texts(value) if isinstance(value, list) else value
+        for option, value in given.items()
+        if value is not None and value != []
+    }
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    name = f"--{field.option.replace('_', '-')}"
+    option = typer.Option(
+        f"{name}/--no-{name.removeprefix('--')}" if field.kind is bool else name,
+        help=field.help,
+        show_default=_default(field),
+        rich_help_panel=field.panel,
+    )
+    kind: Any = list[str] if field in GROUPS.values() else field.kind
+    return inspect.Parameter(
+        field.option, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+    )
+
+
+def _default(field: Field) -> str | bool:
+    if field.name in fields_of(TrainingProtocol):
+        return "recipe's"
+    default = getattr(Conditions, field.name, None)
+    return False if default is None else str(default)
