@@ -17,6 +17,7 @@ from .inference.verifier import Verifier as Verifier
 from .inference.verifier import load as load
 from .parts.backbones import BACKBONES as BACKBONES
 from .parts.backbones import create_backbone as create_backbone
+from .parts.designs import DESIGNS as DESIGNS
 from .parts.heads import HEADS as HEADS
 from .parts.losses import LOSSES as LOSSES
 from .parts.losses import MINERS as MINERS

@@ -172,9 +172,8 @@ def compare(outcomes: Sequence[RunResult | Diverged]) -> list[Row]:
     """
     check_comparable([each for each in outcomes if isinstance(each, RunResult)])
     groups: dict[str, list[RunResult | Diverged]] = {}
-    for name, outcome in zip(
-        entry_names([Settings.from_dict(each.config) for each in outcomes]), outcomes, strict=True
-    ):
+    names = entry_names([Settings.from_dict(each.config) for each in outcomes])
+    for name, outcome in zip(names, outcomes, strict=True):
         groups.setdefault(name, []).append(outcome)
     rows: list[Row] = []
     compared: dict[str, list[ScoredRun]] = {}

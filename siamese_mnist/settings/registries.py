@@ -7,6 +7,7 @@ from typing import Any
 from siamese_mnist.data import DATASETS
 from siamese_mnist.evaluation import METRICS
 from siamese_mnist.parts.backbones import BACKBONES
+from siamese_mnist.parts.designs import DESIGNS
 from siamese_mnist.parts.heads import HEADS
 from siamese_mnist.parts.losses import LOSSES, MINERS
 from siamese_mnist.registry import Registry
@@ -16,7 +17,7 @@ from siamese_mnist.settings.schedules import SCHEDULES
 REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType(
     {
         registry.group.rpartition(".")[2]: registry
-        for registry in (VARIANTS, RECIPES, BACKBONES, HEADS, LOSSES, MINERS, SCHEDULES, METRICS, DATASETS)
+        for registry in (VARIANTS, RECIPES, DESIGNS, BACKBONES, HEADS, LOSSES, MINERS, SCHEDULES, METRICS, DATASETS)
     }
 )
 """Every registry; its key is also the end of its entry-point group."""

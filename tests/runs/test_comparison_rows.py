@@ -28,7 +28,7 @@ def made(finished, tmp_path):
         right = rng.random(pairs["same"].size) < accuracy
         score = np.where(right == pairs["same"], 1, -1) * rng.exponential(size=right.size)
         values = template.as_dict() | {"variant": variant, "seed": seed}
-        values["config"] |= {"variant": variant, "seed": seed, "recipe": "report", "parts": {}, "protocol": {}}
+        values["config"] = Settings.resolve("siamese", seed=seed).as_dict() | {"variant": variant}
         values["run_dir"] = str(tmp_path / f"{variant}-{seed}")
         values["decision"] |= {"threshold": 0.0, "slope": 1.0}
         values["test"] |= evaluate(score, pairs["same"], decision, swapped_scores=score)
