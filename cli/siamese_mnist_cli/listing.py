@@ -32,7 +32,7 @@ def list_parts(
                 {
                     "name": part.name,
                     "origin": part.origin,
-                    "options": options_of(part.value) if callable(part.value) and each != "datasets" else {},
+                    "options": options_of(part.value) if callable(part.value) else {},
                     "summary": part.summary,
                 }
                 for part in registry.parts()

@@ -88,7 +88,9 @@ def run_settings(
     check_writable(Path(runs_dir))
     _check_device(device)
     with threads(RUN_THREADS):
-        work = _prepare(settings, load_dataset(settings.dataset, data_dir, download), device)
+        work = _prepare(
+            settings, load_dataset(settings.dataset, data_dir, download, **settings.dataset_options), device
+        )
         trained = _train(work, progress)
         return _write(work, trained, Path(runs_dir), start)
 

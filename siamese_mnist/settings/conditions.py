@@ -23,7 +23,9 @@ class Conditions:
     split: str = setting(
         "images", "What is kept for the test; `siamese-mnist list splits` names them.", panel=_DATA, added=True
     )
-    fold: int = setting(0, "Which of the split's folds, from 0.", panel=_DATA, at_least=0, added=True)
+    fold: int | None = setting(
+        None, "Which of the split's folds, from 0; none is the split itself.", panel=_DATA, at_least=0, added=True
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

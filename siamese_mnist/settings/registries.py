@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from siamese_mnist.data import DATASETS
+from siamese_mnist.data import DATASETS, SPLITS
 from siamese_mnist.evaluation import METRICS
 from siamese_mnist.parts.backbones import BACKBONES
 from siamese_mnist.parts.designs import DESIGNS
@@ -17,7 +17,19 @@ from siamese_mnist.settings.schedules import SCHEDULES
 REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType(
     {
         registry.group.rpartition(".")[2]: registry
-        for registry in (VARIANTS, RECIPES, DESIGNS, BACKBONES, HEADS, LOSSES, MINERS, SCHEDULES, METRICS, DATASETS)
+        for registry in (
+            VARIANTS,
+            RECIPES,
+            DESIGNS,
+            BACKBONES,
+            HEADS,
+            LOSSES,
+            MINERS,
+            SCHEDULES,
+            METRICS,
+            SPLITS,
+            DATASETS,
+        )
     }
 )
 """Every registry; its key is also the end of its entry-point group."""

@@ -157,7 +157,7 @@ def _check_complete(settings: Settings) -> None:
         if getattr(settings.parts, role) is None:
             raise UsageError(f"neither variant {variant!r} nor recipe {recipe!r} has a {role}; name one")
     SCHEDULES.part(settings.protocol.schedule)
-    if settings.split != "images" or settings.fold:
+    if settings.split != "images" or settings.fold is not None:
         raise UsageError("only the split 'images' without folds is there")
 
 
