@@ -110,8 +110,9 @@ def _train_in_parallel(
     from joblib import Parallel, delayed
 
     check_writable(Path(places["runs_dir"]))
-    for dataset in {each.dataset for each in settings.values()}:
-        load_dataset(dataset, places["data_dir"], places["download"])  # a mistake shows here, and one job downloads
+    sources = {(each.dataset, str(each.dataset_options)): each for each in settings.values()}
+    for each in sources.values():  # a mistake shows here, and one job downloads
+        load_dataset(each.dataset, places["data_dir"], places["download"], **each.dataset_options)
     options = {"n_jobs": min(jobs, len(settings)), "batch_size": 1}
     try:
         parallel = Parallel(**options, return_as="generator_unordered")
