@@ -53,6 +53,6 @@ def _digest(run: Path) -> str:
     package = _ROOT / "siamese_mnist"
     sources = sorted(path for path in (package / "demo").rglob("*") if path.suffix != ".pyc" and path.is_file())
     digest = hashlib.sha256()
-    for path in (run / "model.safetensors", package / "onnx.py", *sources):
+    for path in (run / "model.safetensors", package / "inference" / "onnx.py", *sources):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
