@@ -65,4 +65,4 @@ def _print_summary(result: Any) -> None:
 
 
 def _class_line(figures: Any) -> str:
-    return f"precision {figures.precision:.4f}, recall {figures.recall:.4f}, F1 {figures.f1:.4f}"
+    return f"precision {figures.precision:.3f}, recall {figures.recall:.3f}, F1 {figures.f1:.3f}"

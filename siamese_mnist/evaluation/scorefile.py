@@ -6,10 +6,13 @@ whole numbers), `same` (0 or 1) and `score` (higher = more alike), one row a pai
 
 import csv
 import gzip
+import io
 import zlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +21,14 @@ from siamese_mnist.errors import UsageError
 
 COLUMNS = ("left", "right", "same", "score")
 
-_TRUE, _FALSE = ("1", "1.0", "true", "True", "TRUE"), ("0", "0.0", "false", "False", "FALSE")
+_LABELS = {
+    **dict.fromkeys(("1", "1.0", "true", "True", "TRUE"), True),
+    **dict.fromkeys(("0", "0.0", "false", "False", "FALSE"), False),
+}
+_PART_ROWS = 1000  # rows held as text at once
+_BLOCK = 1 << 16
+_LONGEST_LINE = 1 << 18
+_NO_INTEGERS = np.empty(0, np.int64)
 
 
 class ScoreFileError(UsageError):
@@ -42,7 +52,7 @@ def read_scorefile(path: str | Path) -> ScoredPairs:
             0 and 1, a score that is not a finite number, the same pair (left, right) twice, or one class only.
     """
     path = Path(path)
-    kind = path.suffixes[-2:]
+    kind = [suffix.lower() for suffix in path.suffixes[-2:]]
     if kind[-1:] == [".parquet"]:
         pairs = _read_parquet(path)
     elif kind[-1:] == [".csv"] or kind == [".csv", ".gz"]:
@@ -98,25 +108,116 @@ def _check_unique(path: Path, pairs: ScoredPairs) -> None:
     )
 
 
-def _read_csv(path: Path) -> ScoredPairs:
-    import pyarrow as pa
-    from pyarrow import csv as reader
+class _Numbers(dict[str, int]):
+    """Numbers 0, 1, ... of names, in the order in which they are first asked for."""
 
-    convert = reader.ConvertOptions(
-        column_types={"left": pa.string(), "right": pa.string(), "same": pa.bool_(), "score": pa.float64()},
-        include_columns=list(COLUMNS),
-        null_values=[],
-        true_values=list(_TRUE),
-        false_values=list(_FALSE),
-    )
+    def __missing__(self, name: str) -> int:
+        self[name] = number = len(self)
+        return number
+
+
+def _read_csv(path: Path) -> ScoredPairs:
+    """Reads rows in small parts, so that memory holds little more than the numbers."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
     try:
-        _check_csv_header(path)
-        table = reader.read_csv(str(path), convert_options=convert)
-    except (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException) as error:
-        if isinstance(error, (pa.ArrowException, csv.Error)):
-            _find_csv_fault(path)
+        with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape") as file:
+            return _parse(path, csv.reader(_lines(path, file)))
+    except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, error) from error
-    return _to_pairs(path, table)
+
+
+def _lines(path: Path, file: IO[str]) -> Iterator[str]:
+    """Lines of a file; refuses one that is too long before it is held."""
+    number, kept = 1, ""
+    while block := file.read(_BLOCK):
+        text = kept + block
+        end = text.rfind("\n") + 1
+        kept = text[end:]
+        number += text.count("\n")
+        yield from io.StringIO(text[:end], newline="\n")
+        if len(kept) > _LONGEST_LINE:
+            raise ScoreFileError(
+                f"{path}, line {number}: longer than {_LONGEST_LINE:,} characters; give one row a pair with "
+                + ", ".join(COLUMNS)
+            )
+    if kept:
+        yield kept
+
+
+def _parse(path: Path, rows: Iterator[list[str]]) -> ScoredPairs:
+    header = _header(path, rows)
+    lefts, rights = _Numbers(), _Numbers()
+    parts = [(_NO_INTEGERS, _NO_INTEGERS, np.empty(0, bool), np.empty(0))]
+    done = 0
+    while part := _next_rows(path, rows, header, done):
+        left, right, same, score = (list(map(itemgetter(header.index(name)), part)) for name in COLUMNS)
+        try:
+            parts.append(
+                (
+                    np.fromiter(map(lefts.__getitem__, left), np.int64, len(part)),
+                    np.fromiter(map(rights.__getitem__, right), np.int64, len(part)),
+                    np.fromiter(map(_LABELS.__getitem__, same), bool, len(part)),
+                    np.fromiter(map(float, score), np.float64, len(part)),
+                )
+            )
+        except (KeyError, ValueError):
+            _refuse_fault(path, part, header, done)
+        if not _plain("".join(score)) or not _is_utf8("".join(left) + "".join(right)):
+            _refuse_fault(path, part, header, done)
+        done += len(part)
+    columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    for name, numbers, column in (("left", lefts, columns[0]), ("right", rights, columns[1])):
+        if "" in numbers:
+            _refuse(path, int(np.argmax(column == numbers[""])), name, "it has no value")
+    common = lefts  # names on the right are numbered after those on the left
+    translated = np.array([common[name] for name in rights], dtype=np.int64)
+    right_numbers = translated[columns[1]] if done else columns[1]
+    return ScoredPairs(columns[0], right_numbers, columns[2], columns[3])
+
+
+def _next_rows(path: Path, rows: Iterator[list[str]], header: Sequence[str], done: int) -> list[list[str]]:
+    """The next rows, empty lines left out, each as long as the header; none at the end of the file."""
+    part: list[list[str]] = []
+    taken = 1
+    while taken and not part:
+        try:
+            part.extend(islice(rows, _PART_ROWS))
+            taken = len(part)
+        except (csv.Error, ScoreFileError) as error:
+            _refuse_fault(path, [row for row in part if row], header, done)  # an earlier row may be wrong too
+            if isinstance(error, ScoreFileError):
+                raise
+            raise ScoreFileError(f"{path}, row {done + len(part) + 1}: {error}; give one row a pair") from error
+        part = [row for row in part if row]
+    if any(len(row) != len(header) for row in part):
+        _refuse_fault(path, part, header, done)
+    return part
+
+
+def _refuse_fault(path: Path, rows: Sequence[Sequence[str]], header: Sequence[str], done: int) -> None:
+    """Raises ScoreFileError for the first cell of these rows that cannot be read."""
+    places = [header.index(column) for column in COLUMNS]
+    for number, row in enumerate(rows, start=done):
+        if len(row) != len(header):
+            raise ScoreFileError(f"{path}, row {number + 1}: {len(row)} columns, but the header has {len(header)}")
+        for column, place in zip(COLUMNS, places, strict=True):
+            fault = _fault(column, row[place])
+            if fault:
+                _refuse(path, number, column, fault)
+
+
+def _header(path: Path, rows: Iterator[list[str]]) -> list[str]:
+    try:
+        names = next((row for row in rows if row), None)
+    except csv.Error as error:
+        raise _unreadable(path, error) from error
+    if names is None:
+        raise ScoreFileError(f"{path} is empty; give the header {','.join(COLUMNS)} and one row a pair")
+    for name in names:
+        if not _is_utf8(name):
+            raise ScoreFileError(f"{path}, header, column {_shown(name)}: it is not UTF-8; save the file as UTF-8")
+    _check_columns(path, names)
+    return names
 
 
 def _unreadable(path: Path, error: Exception) -> ScoreFileError:
@@ -124,55 +225,34 @@ def _unreadable(path: Path, error: Exception) -> ScoreFileError:
     return ScoreFileError(f"cannot read {path} ({_shown(reason, 300)}); name a readable CSV or Parquet file")
 
 
-def _csv_rows(path: Path) -> Iterator[list[str]]:
-    """Rows as text, the header first; bytes that are not UTF-8 become surrogates."""
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        yield from (row for row in csv.reader(file) if row)
-
-
-def _check_csv_header(path: Path) -> None:
-    names = next(_csv_rows(path), None)
-    if names is None:
-        raise ScoreFileError(f"{path} is empty; give the header {','.join(COLUMNS)} and one row a pair")
-    for name in names:
-        if not _is_utf8(name):
-            raise ScoreFileError(f"{path}, header, column {_shown(name)}: it is not UTF-8; save the file as UTF-8")
-    _check_columns(path, names)
-
-
-def _find_csv_fault(path: Path) -> None:
-    """Raises ScoreFileError for the first cell that cannot be read; the fast reader does not say which that is."""
-    rows = _csv_rows(path)
-    try:
-        header = next(rows)
-        places = [header.index(column) for column in COLUMNS]
-        for number, row in enumerate(rows):
-            if len(row) != len(header):
-                raise ScoreFileError(f"{path}, row {number + 1}: {len(row)} columns, but the header has {len(header)}")
-            for column, place in zip(COLUMNS, places, strict=True):
-                fault = _fault(column, row[place])
-                if fault:
-                    _refuse(path, number, column, fault)
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        raise _unreadable(path, error) from error
-
-
 def _fault(column: str, cell: str) -> str | None:
     if not _is_utf8(cell):
         return f"{_shown(cell)} is not UTF-8; save the file as UTF-8"
-    if column == "same" and cell not in (*_TRUE, *_FALSE):
+    if column == "same" and cell not in _LABELS:
         return f"{_shown(cell)} is neither 0 nor 1"
     if column == "score":
         try:
             float(cell)
         except ValueError:
             return f"{_shown(cell)} is not a number"
+        if not _plain(cell):
+            return f"{_shown(cell)} is not a number"
     return None
 
 
-def _is_utf8(cell: str) -> bool:
-    return cell.isascii() or not any("\ud800" <= character <= "\udfff" for character in cell)
+def _plain(numbers: str) -> bool:
+    """Whether numbers are written as in every language, not as 1_000 or in other digits."""
+    return numbers.isascii() and "_" not in numbers
+
+
+def _is_utf8(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(text: str, length: int = 60) -> str:
@@ -180,9 +260,13 @@ def _shown(text: str, length: int = 60) -> str:
 
 
 def _read_parquet(path: Path) -> ScoredPairs:
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise ScoreFileError(
+            f"{path} cannot be read without pyarrow; install `siamese-mnist[parquet]`, or give the scores as CSV"
+        ) from error
     try:
         with parquet.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names)

@@ -185,11 +185,18 @@ def pairs_of_folder(folder: Path) -> Iterator[FilePair]:
 
 
 def count_pairs(source: Path) -> int:
-    """Number of pairs that `pairs_of_csv` or `pairs_of_folder` gives for a file or folder."""
+    """Number of pairs that `pairs_of_csv` or `pairs_of_folder` gives for a file or folder.
+
+    Raises:
+        UsageError: if there is none.
+    """
     if source.is_dir():
         count = len(_names(source))
         return count * (count - 1) // 2
-    return sum(1 for _ in pairs_of_csv(source))
+    count = sum(1 for _ in pairs_of_csv(source))
+    if not count:
+        raise UsageError(f"{source} has no rows; give one row a pair below the header")
+    return count
 
 
 def _names(folder: Path) -> list[str]:

@@ -140,3 +140,8 @@ def test_a_damaged_run_is_named_and_skipped(runs_dir, tmp_path, command):
     assert done.status == 0
     (line,) = done.err.splitlines()
     assert line.startswith(f"siamese-mnist: skipped: {damaged}/result.json cannot be read (")
+
+
+def test_a_file_of_pairs_without_rows(mistake, finished, tmp_path):
+    (tmp_path / "pairs.csv").write_text("left,right\n")
+    assert "has no rows" in mistake("predict", finished["siamese"].run_dir, "--pairs", tmp_path / "pairs.csv")

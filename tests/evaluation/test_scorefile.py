@@ -1,6 +1,8 @@
 """Score files against scikit-learn, and every way in which a file can be wrong."""
 
 import gzip
+import sys
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -244,6 +246,57 @@ def test_malformed_parquet(tmp_path, changes, message):
     parquet.write_table(pa.table(table), tmp_path / "bad.parquet")
     with pytest.raises(ScoreFileError, match=message):
         read_scorefile(tmp_path / "bad.parquet")
+
+
+def test_a_huge_line_is_refused_before_it_is_held(tmp_path):
+    """A small archive can hold gigabytes."""
+    path = tmp_path / "bomb.csv.gz"
+    with gzip.open(path, "wb", compresslevel=1) as file:
+        file.write(GOOD.encode() + b"a,d,1,")
+        for _ in range(64):
+            file.write(b"5" * (1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ScoreFileError, match="line 5: longer than 262,144 characters"):
+            read_scorefile(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_million_columns(tmp_path):
+    (tmp_path / "wide.csv").write_text(",".join(map(str, range(1_000_000))) + "\n")
+    with pytest.raises(ScoreFileError, match="line 1: longer than 262,144 characters"):
+        read_scorefile(tmp_path / "wide.csv")
+
+
+def test_the_first_fault_is_told_though_a_later_line_is_too_long(tmp_path):
+    (tmp_path / "bad.csv").write_text(GOOD + "a,d,2,1\n" + "x" * 1_000_000)
+    with pytest.raises(ScoreFileError, match="row 4, column same: '2' is neither 0 nor 1"):
+        read_scorefile(tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize("number", ["1_000", "\u0661"])
+def test_numbers_are_plain(tmp_path, number):
+    (tmp_path / "bad.csv").write_text(GOOD + f"a,d,1,{number}\n", encoding="utf-8")
+    with pytest.raises(ScoreFileError, match=r"row 4, column score: .* is not a number"):
+        read_scorefile(tmp_path / "bad.csv")
+
+
+def test_suffixes_in_capitals_empty_lines_and_quoted_names(tmp_path):
+    (tmp_path / "G.CSV").write_text(GOOD.replace("\n", "\r\n\r\n") + '"a,\n1",c,1,2\r\n')
+    found = read_scorefile(tmp_path / "G.CSV")
+    assert found.score.tolist() == [0.5, -1.5, 1e-3, 2.0]
+    assert found.left.tolist() == [0, 0, 1, 2]
+    assert found.right.tolist() == [1, 3, 3, 3]
+
+
+def test_csv_needs_no_pyarrow_and_parquet_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    (tmp_path / "good.csv").write_text(GOOD)
+    assert read_scorefile(tmp_path / "good.csv").score.size == 3
+    with pytest.raises(ScoreFileError, match=r"without pyarrow; install `siamese-mnist\[parquet\]`"):
+        read_scorefile(tmp_path / "good.parquet")
 
 
 def test_a_pair_may_occur_both_ways_round(tmp_path):
