@@ -117,6 +117,7 @@ class _Metrics(Registry[Metric]):
 
 
 METRICS: Registry[Metric] = _Metrics("metric", "siamese_mnist.metrics", Metric)
+"""All metrics by name, built-in ones first."""
 
 
 def metric(title: str, **about: Any) -> Callable[[Callable[[JudgedPairs], float]], Metric]:
