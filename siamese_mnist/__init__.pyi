@@ -22,6 +22,7 @@ from .parts.heads import HEADS as HEADS
 from .parts.losses import LOSSES as LOSSES
 from .parts.losses import MINERS as MINERS
 from .parts.losses import create_loss as create_loss
+from .runs.entries import compare as compare
 from .runs.experiment import run as run
 from .runs.store import RunResult as RunResult
 from .settings.recipes import RECIPES as RECIPES

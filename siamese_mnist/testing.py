@@ -9,6 +9,7 @@ A check returns nothing and raises AssertionError with the broken promise.
 """
 
 import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import create_loss
 from siamese_mnist.registry import options_of
+from siamese_mnist.settings.schedules import SCHEDULES
 
 _CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
 
@@ -149,6 +151,19 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
     pair = (rows, rows.flip(0))
     same_scores = torch.equal(model.eval().score_pairs(images, *pair), twin.eval().score_pairs(images, *pair))
     assert same_scores, f"{backbone} / {head} / {loss}: a reloaded model gives other scores"
+
+
+def check_schedule(name: str) -> None:
+    """Checks that a schedule's factor is a finite number >= 0 from the first to the last update.
+
+    Args:
+        name: name in `SCHEDULES`.
+    """
+    schedule = SCHEDULES[name]
+    for step in range(1001):
+        factor = schedule(step / 1000)
+        valid = isinstance(factor, int | float) and math.isfinite(factor) and factor >= 0
+        assert valid, f"schedule {name}: its factor after {step / 1000:.1%} of the updates is {factor!r}"
 
 
 def _loss(part: Any, embeddings: Tensor, labels: Tensor, supervision: str) -> Any:

@@ -27,6 +27,7 @@ def compare(
     download: options.Download = False,
     seeds: Annotated[int, typer.Option(help="Seeds per variant: 0, 1, ...", min=1)] = 1,
     runs_dir: options.RunsDir = Path("runs"),
+    device: options.Device = "cpu",
     jobs: options.Jobs = None,
     sort: Annotated[
         str | None,
@@ -41,25 +42,18 @@ def compare(
     from siamese_mnist.errors import UsageError
     from siamese_mnist.runs.comparison import check_sort_column, sort_rows
     from siamese_mnist.runs.comparison import compare as compare_runs
+    from siamese_mnist.runs.entries import resolve_entries
     from siamese_mnist.runs.jobs import attempt_runs, possible_jobs
     from siamese_mnist.runs.result import Diverged
     from siamese_mnist.runs.store import find_runs
-    from siamese_mnist.settings.settings import Settings
 
-    names = entries or ["baseline", "siamese"]
-    for name in names:
-        if names.count(name) > 1:
-            raise UsageError(f"{name!r} is named {names.count(name)} times; name each variant once")
     if as_json + as_markdown + as_latex > 1:
         raise UsageError("--json, --markdown and --latex exclude each other; give one")
     if sort is not None:
         check_sort_column(sort)
     if csv is not None:
         formats.check_writable(csv)
-    wanted = [Settings.resolve(name, **settings, seed=seed) for name in names for seed in range(seeds)]
-    for each in wanted:
-        if wanted.count(each) > 1:
-            raise UsageError(f"two of {', '.join(names)} are the same; name each variant once")
+    wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, **settings)
     found = find_runs(wanted, runs_dir)
     name_skipped(found.skipped)
     if jobs is None:
@@ -71,6 +65,7 @@ def compare(
                 runs_dir=runs_dir,
                 data_dir=data_dir,
                 download=download,
+                device=device,
                 progress=lambda each: titled(f"{each.variant}, seed {each.seed}"),
                 jobs=jobs,
                 overall=titled(f"training, {jobs} at once", every=1, unit="runs"),

@@ -22,6 +22,7 @@ def ensure_runs(
     runs_dir: str | Path,
     data_dir: str | Path | None = None,
     download: bool = False,
+    device: str = "cpu",
     progress: Callable[[Settings], Progress],
     jobs: int = 1,
     overall: Progress = silent,
@@ -37,6 +38,7 @@ def ensure_runs(
         runs_dir=runs_dir,
         data_dir=data_dir,
         download=download,
+        device=device,
         progress=progress,
         jobs=jobs,
         overall=overall,
@@ -53,6 +55,7 @@ def attempt_runs(
     runs_dir: str | Path,
     data_dir: str | Path | None = None,
     download: bool = False,
+    device: str = "cpu",
     progress: Callable[[Settings], Progress],
     jobs: int = 1,
     overall: Progress = silent,
@@ -69,6 +72,7 @@ def attempt_runs(
         runs_dir: folder of all runs.
         data_dir: folder of the data set's files.
         download: fetch missing data.
+        device: a PyTorch device, such as "cpu" or "cuda".
         progress: makes the progress function of a run that is trained; used with one job only.
         jobs: runs trained at once, >= 1.
         overall: told after every finished run, with more than one job.
@@ -78,7 +82,7 @@ def attempt_runs(
     """
     if jobs < 1:
         raise UsageError(f"jobs must be >= 1, got {jobs}")
-    places: dict[str, Any] = {"runs_dir": runs_dir, "data_dir": data_dir, "download": download}
+    places: dict[str, Any] = {"runs_dir": runs_dir, "data_dir": data_dir, "download": download, "device": device}
     names = [run_name(each) for each in settings]
     found = find_runs(settings, runs_dir).runs
     done: dict[str, RunResult | Diverged] = {name: run for name, run in zip(names, found, strict=True) if run}

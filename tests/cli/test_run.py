@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from siamese_mnist.settings.grammar import SETTINGS
+
 QUICK = ["--dataset", "mnist-small", "--recipe", "short-test"]
 TINY = [*QUICK, "--train-pairs", "200", "--test-pairs", "100", "--pretrain-epochs", "0", "--epochs", "1"]
 
@@ -107,3 +109,21 @@ def test_runs_dir_that_cannot_be_written(mistake, tmp_path):
     line = mistake("run", "siamese", *TINY, "--runs-dir", tmp_path / "file")
     assert f"cannot write a run to {tmp_path / 'file'}" in line
     assert "--runs-dir" in line
+
+
+def test_an_entry_is_taken_as_compare_takes_it(command, tmp_path):
+    """Every setting has an option, and an entry may say the same."""
+    entry = "siamese:loss=triplet,backbone.blocks=1,same_fraction=0.4"
+    done = command("run", entry, *TINY, "--adam-beta2", "0.99", "--runs-dir", tmp_path, "--json")
+    config = json.loads(done.out)["config"]
+    assert (config["variant"], config["parts"]["loss"]) == ("siamese", "triplet")
+    assert config["parts"]["backbone_options"] == {"blocks": 1}
+    assert (config["protocol"]["same_fraction"], config["protocol"]["adam_beta2"]) == (0.4, 0.99)
+
+
+@pytest.mark.parametrize("name", ["run", "compare"])
+def test_every_setting_has_an_option(command, name, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = command(name, "--help").out
+    for field in SETTINGS.values():
+        assert (f"--{field.option.replace('_', '-')}" in shown) == (name == "run" or field.name != "seed")

@@ -1,0 +1,82 @@
+"""A comparison from its entries: what they ask for, trained where it is missing, as rows."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from siamese_mnist.errors import UsageError
+from siamese_mnist.runs import comparison
+from siamese_mnist.runs.comparison import Row
+from siamese_mnist.runs.jobs import attempt_runs, missing_runs, possible_jobs
+from siamese_mnist.settings.settings import Settings
+from siamese_mnist.training.phases import Progress, silent
+
+
+def _silent(settings: Settings) -> Progress:  # noqa: ARG001
+    return silent
+
+
+def compare(
+    entries: Sequence[str],
+    *,
+    seeds: int = 1,
+    runs_dir: str | Path = "runs",
+    data_dir: str | Path | None = None,
+    download: bool = False,
+    device: str = "cpu",
+    jobs: int | None = None,
+    progress: Callable[[Settings], Progress] = _silent,
+    **changes: Any,
+) -> list[Row]:
+    """Compares entries on the same pairs; what is on disk is not trained again.
+
+    Args:
+        entries: `VARIANT` or `VARIANT:name=value,...`, the reference first.
+        seeds: seeds of each: 0, 1, ...
+        runs_dir: folder of all runs.
+        data_dir: folder of the data set's files.
+        download: fetch missing data.
+        device: a PyTorch device, such as "cpu" or "cuda".
+        jobs: runs trained at once; None is as many as processors and memory allow.
+        progress: makes the progress function of a run that is trained; used with one job only.
+        **changes: settings that all entries share, see `Settings.resolve`.
+
+    Returns:
+        The report's published row, and one for each entry, in their order.
+
+    Raises:
+        UsageError: if an entry or a setting is wrong, or two entries are the same.
+    """
+    settings = resolve_entries(entries, seeds, **changes)
+    if jobs is None:
+        jobs = min(possible_jobs(), max(1, len(missing_runs(settings, runs_dir))))
+    outcomes = attempt_runs(
+        settings,
+        runs_dir=runs_dir,
+        data_dir=data_dir,
+        download=download,
+        device=device,
+        progress=progress,
+        jobs=jobs,
+    )
+    return comparison.compare(list(outcomes))
+
+
+def resolve_entries(entries: Sequence[str], seeds: int, **changes: Any) -> list[Settings]:
+    """Settings of every entry with each of its seeds, the seeds of one entry together.
+
+    Raises:
+        UsageError: if an entry or a setting is wrong, or two entries are the same.
+    """
+    if isinstance(entries, str) or not entries:
+        raise UsageError(f"entries must be a list of at least one, such as ['baseline', 'siamese'], got {entries!r}")
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise UsageError(f"seeds must be a whole number >= 1, got {seeds!r}")
+    resolved: dict[str, Settings] = {}
+    for entry in entries:
+        settings = Settings.resolve(entry, **changes, seed=0)
+        for other, its_settings in resolved.items():
+            if settings == its_settings:
+                raise UsageError(f"{other!r} and {entry!r} are the same; name each once")
+        resolved[entry] = settings
+    return [Settings.resolve(entry, **changes, seed=seed) for entry in entries for seed in range(seeds)]
