@@ -40,7 +40,7 @@ def test_what_is_missing_is_trained(runs_dir, short, monkeypatch):
     wanted = [Settings.resolve("siamese", seed=seed, **short) for seed in (0, 1)]
     runs = list(ensure_runs(wanted, runs_dir=runs_dir, data_dir="data", download=True, progress=lambda each: each.seed))
     assert runs[1] == "new"
-    assert trained == [(wanted[1], {"runs_dir": runs_dir, "data_dir": "data", "download": True}, 1)]
+    assert trained == [(wanted[1], {"runs_dir": runs_dir, "data_dir": "data", "download": True, "device": "cpu"}, 1)]
 
 
 TINY = {"train_pairs": 640, "test_pairs": 300, "pretrain_epochs": 0, "epochs": 1, "curve": False}
