@@ -37,7 +37,7 @@ def load_digits(config: Mapping[str, Any], data_dir: str | None = None) -> Digit
     """
     wanted, size = str(config.get("dataset", _BUILTIN)), tuple(config["image_size"])
     try:
-        found = load_dataset(wanted, data_dir)
+        found = load_dataset(wanted, data_dir, **(config.get("dataset_options") or {}))
     except (DataError, UnknownPartError):
         if data_dir is not None:
             raise

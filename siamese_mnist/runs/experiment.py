@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from siamese_mnist.data import Dataset, LabeledImages, load_dataset
+from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, load_dataset, split_dataset
 from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
@@ -18,7 +18,7 @@ from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import Assessment, assess, check_both_kinds, collapse, fit, fitting_pairs
 from siamese_mnist.runs.provenance import count_parameters, history, peak_rss_bytes, run_name, versions
-from siamese_mnist.runs.result import FORMAT, Phase1, Phase2, RunResult, Split
+from siamese_mnist.runs.result import FORMAT, Phase1, Phase2, RunResult
 from siamese_mnist.runs.store import check_writable, write_run
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
@@ -88,14 +88,22 @@ def run_settings(
     check_writable(Path(runs_dir))
     _check_device(device)
     with threads(RUN_THREADS):
-        work = _prepare(
-            settings, load_dataset(settings.dataset, data_dir, download, **settings.dataset_options), device
-        )
+        work = _prepare(settings, divided(settings, data_dir, download), device)
         trained = _train(work, progress)
         return _write(work, trained, Path(runs_dir), start)
 
 
-def untrained(settings: Settings, dataset: Dataset) -> tuple[Design, nn.Module]:
+def divided(settings: Settings, data_dir: str | Path | None = None, download: bool = False) -> SplitDataset:
+    """The images of a run, divided by its split.
+
+    Raises:
+        UsageError: if data is missing, or cannot be divided so.
+    """
+    dataset = load_dataset(settings.dataset, data_dir, download, **settings.dataset_options)
+    return split_dataset(dataset, settings.split, settings.fold or 0)
+
+
+def untrained(settings: Settings, dataset: Dataset | SplitDataset) -> tuple[Design, nn.Module]:
     """A run's model and class head before phase 1; their initial values come from PyTorch's global stream."""
     classes = len(dataset.classes)
     parts = dataclasses.asdict(settings.parts)
@@ -110,7 +118,7 @@ class _Work:
     """All that training and assessment need."""
 
     settings: Settings
-    dataset: Dataset
+    dataset: SplitDataset
     device: str
     training: LabeledImages
     test: LabeledImages
@@ -130,9 +138,9 @@ class _Trained(NamedTuple):
     curves: tuple[Curve, Curve]
 
 
-def _prepare(settings: Settings, dataset: Dataset, device: str) -> _Work:
+def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
     train_pairs, test_pairs = _draw(dataset, settings.protocol)
-    training, test = (part.to(device) for part in dataset[:2])
+    training, test = (part.to(device) for part in (dataset.train, dataset.test))
     return _Work(
         settings=settings,
         dataset=dataset,
@@ -159,7 +167,8 @@ def _train(work: _Work, progress: Progress) -> _Trained:
         clock = time.perf_counter()
         first = pretrain(model, class_head, work.training, protocol, generator=generator, progress=progress)
         first_seconds = time.perf_counter() - clock
-        accuracy = class_accuracy(model, class_head, work.test) if protocol.pretrain_epochs else None
+        known = work.dataset.classes == work.dataset.test_classes  # the class head cannot name others
+        accuracy = class_accuracy(model, class_head, work.test) if protocol.pretrain_epochs and known else None
 
         clock = time.perf_counter()
         held_out = _held_out(model, work) if protocol.curve else None
@@ -203,7 +212,7 @@ def _write(work: _Work, trained: _Trained, runs_dir: Path, start: float) -> RunR
     fitting = fitting_pairs(work.train_pairs, model.threshold)
     decision = fit(model, work.training, fitting, trained.protocol, work.generator)
     collapsed = collapse(model, work.training)
-    assessment = assess(model, work.test, pairs, decision, len(dataset.classes))
+    assessment = assess(model, work.test, pairs, decision, len(dataset.test_classes))
     result = _result(
         work,
         trained,
@@ -242,7 +251,7 @@ def _result(work: _Work, trained: _Trained, assessment: Assessment, **measured: 
             "format": FORMAT,
             "variant": settings.variant,
             "dataset": settings.dataset,
-            "split": Split().as_dict(),
+            "split": {"name": settings.split, "fold": settings.fold or 0},
             "seed": settings.seed,
             "config": settings.as_dict(),
             "versions": versions(),
@@ -275,7 +284,7 @@ def _check_device(name: str) -> None:
         raise UsageError(f"device {name!r} cannot be used ({reason}); cpu always can") from error
 
 
-def _draw(dataset: Dataset, protocol: TrainingProtocol) -> tuple[Pairs, Pairs]:
+def _draw(dataset: SplitDataset, protocol: TrainingProtocol) -> tuple[Pairs, Pairs]:
     """The common training and test pairs."""
     fraction = protocol.same_fraction
     train_stream, test_stream = (

@@ -24,7 +24,7 @@ class Conditions:
         "images", "What is kept for the test; `siamese-mnist list splits` names them.", panel=_DATA, added=True
     )
     fold: int | None = setting(
-        None, "Which of the split's folds, from 0; none is the split itself.", panel=_DATA, at_least=0, added=True
+        None, "Which of the split's folds, from 0; none is the first.", panel=_DATA, at_least=0, added=True
     )
 
     def __post_init__(self) -> None:

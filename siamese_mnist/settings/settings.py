@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from siamese_mnist.data import DATASETS
+from siamese_mnist.data import DATASETS, SPLITS
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.heads import HEADS
 from siamese_mnist.registry import Registry, options_of
@@ -157,8 +157,7 @@ def _check_complete(settings: Settings) -> None:
         if getattr(settings.parts, role) is None:
             raise UsageError(f"neither variant {variant!r} nor recipe {recipe!r} has a {role}; name one")
     SCHEDULES.part(settings.protocol.schedule)
-    if settings.split != "images" or settings.fold is not None:
-        raise UsageError("only the split 'images' without folds is there")
+    SPLITS.part(settings.split)
 
 
 def _chosen(kind: Variant, recipe: Recipe, changes: Mapping[str, Any]) -> Parts:

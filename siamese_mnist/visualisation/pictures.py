@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from siamese_mnist.data import load_dataset
+from siamese_mnist.data import load_dataset, split_dataset
 from siamese_mnist.evaluation import Decision, equal_error_rate, roc_auc
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
@@ -61,7 +61,8 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
         UsageError: if its data set is not to be had.
     """
     columns = read_scores(run.run_dir)
-    dataset = load_dataset(run.dataset, data_dir)
+    options = run.config.get("dataset_options") or {}
+    dataset = split_dataset(load_dataset(run.dataset, data_dir, **options), run.split.name, run.split.fold)
     images, labels, _ = dataset.test
     left, right = columns["left"].astype(np.int64), columns["right"].astype(np.int64)
     if max(left.max(), right.max()) >= len(labels):
@@ -75,7 +76,7 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
         scores=columns["score"].astype(np.float64),
         images=images.numpy(),
         labels=labels.numpy(),
-        classes=dataset.classes,
+        classes=dataset.test_classes,
         history=read_history(run.run_dir),
     )
 
