@@ -1,19 +1,36 @@
 """Many runs: each the one on disk, or a new one where there is none, several trained at once."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
+from siamese_mnist.runs.claims import claim
 from siamese_mnist.runs.experiment import run_settings
 from siamese_mnist.runs.provenance import run_name
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import check_writable, find_runs
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.owners import Owner
+from siamese_mnist.system.processes import end_with, without_interrupts
 from siamese_mnist.training.phases import DivergedError, Progress, silent
 
 RUN_MEMORY_BYTES = 2 * 1024**3
+_WAIT_SECONDS = 1.0
+
+
+class LostWorkerError(UsageError):
+    """A worker process was ended from outside."""
+
+    status = 1
+
+
+def unheard(line: str) -> None:
+    """Takes a notice and says nothing."""
 
 
 def ensure_runs(
@@ -26,6 +43,7 @@ def ensure_runs(
     progress: Callable[[Settings], Progress],
     jobs: int = 1,
     overall: Progress = silent,
+    notice: Callable[[str], None] = unheard,
 ) -> Iterator[RunResult]:
     """Yields one run for each of `settings`, in order; see `attempt_runs`.
 
@@ -42,6 +60,7 @@ def ensure_runs(
         progress=progress,
         jobs=jobs,
         overall=overall,
+        notice=notice,
     )
     for outcome in outcomes:
         if isinstance(outcome, Diverged):
@@ -59,6 +78,7 @@ def attempt_runs(
     progress: Callable[[Settings], Progress],
     jobs: int = 1,
     overall: Progress = silent,
+    notice: Callable[[str], None] = unheard,
 ) -> Iterator[RunResult | Diverged]:
     """Yields for each of `settings`, in order, the run on disk, or a new one, or word that its training diverged.
 
@@ -66,6 +86,9 @@ def attempt_runs(
     the machine. Jobs go through joblib, so `joblib.parallel_config` chooses where they run, a cluster that shares the
     folder of runs for example. Each job is a new process: a part registered in a script, not by an entry point, is
     known in it only if one job is asked for.
+
+    Other programs, on this machine or others, may work on the same folder: what one of them trains is waited for, and
+    trained here if it ends without a run, see `claims`.
 
     Args:
         settings: what to run.
@@ -76,9 +99,11 @@ def attempt_runs(
         progress: makes the progress function of a run that is trained; used with one job only.
         jobs: runs trained at once, >= 1.
         overall: told after every finished run, with more than one job.
+        notice: told in one line what is waited for.
 
     Raises:
         UsageError: see `run`.
+        LostWorkerError: if a worker process was ended from outside.
     """
     if jobs < 1:
         raise UsageError(f"jobs must be >= 1, got {jobs}")
@@ -87,11 +112,19 @@ def attempt_runs(
     found = find_runs(settings, runs_dir).runs
     done: dict[str, RunResult | Diverged] = {name: run for name, run in zip(names, found, strict=True) if run}
     missing = {name: each for name, each in zip(names, settings, strict=True) if name not in done}
+    if missing:
+        check_writable(Path(runs_dir))
     if jobs > 1 and len(missing) > 1:
         done |= _train_in_parallel(missing, jobs, places, overall)
-    for name, each in zip(names, settings, strict=True):
+    else:
+        for name, each in missing.items():
+            outcome = _train_unclaimed(name, each, **places, progress=progress(each))
+            if not isinstance(outcome, Owner):
+                done[name] = outcome
+    for name, each in missing.items():
         if name not in done:
-            done[name] = _outcome(each, **places, progress=progress(each))
+            done[name] = _wait_or_train(name, each, notice, **places, progress=progress(each))
+    for name in names:
         yield done[name]
 
 
@@ -113,25 +146,68 @@ def _train_in_parallel(
 ) -> dict[str, RunResult | Diverged]:
     from joblib import Parallel, delayed
 
-    check_writable(Path(places["runs_dir"]))
     sources = {(each.dataset, str(each.dataset_options)): each for each in settings.values()}
     for each in sources.values():  # a mistake shows here, and one job downloads
         load_dataset(each.dataset, places["data_dir"], places["download"], **each.dataset_options)
-    options = {"n_jobs": min(jobs, len(settings)), "batch_size": 1}
-    try:
-        parallel = Parallel(**options, return_as="generator_unordered")
-    except ValueError:  # a backend that gives all results at the end
-        parallel = Parallel(**options)
+    jobs = min(jobs, len(settings))
+    tasks = [delayed(_job)(Owner.this(), name, each, dict(places)) for name, each in settings.items()]
     trained: dict[str, RunResult | Diverged] = {}
     overall("both phases", 0, len(settings))
-    for name, run in parallel(delayed(_train)(name, each, dict(places)) for name, each in settings.items()):
-        trained[name] = run
-        overall("both phases", len(trained), len(settings))
+    try:
+        for number, (name, outcome) in enumerate(_outcomes(Parallel, jobs, tasks), start=1):
+            if not isinstance(outcome, Owner):
+                trained[name] = outcome
+            overall("both phases", number, len(settings))
+    except BrokenExecutor as error:
+        raise LostWorkerError(
+            f"a worker process was ended from outside, by the system if memory ran short; try --jobs {jobs // 2}; "
+            "finished runs are kept"
+        ) from error
     return trained
 
 
-def _train(name: str, settings: Settings, places: dict[str, Any]) -> tuple[str, RunResult | Diverged]:
-    return name, _outcome(settings, **places)
+def _outcomes(parallel: Any, jobs: int, tasks: list[Any]) -> Iterable[tuple[str, RunResult | Diverged | Owner]]:
+    """Outcomes of jobs as they end, or all at the end from a backend that can give them so only."""
+    options = {"n_jobs": jobs, "batch_size": 1}
+    try:
+        workers = parallel(**options, return_as="generator_unordered")
+    except ValueError:
+        return cast(Iterable[tuple[str, RunResult | Diverged | Owner]], parallel(**options)(tasks))
+    with without_interrupts():
+        return cast(Iterable[tuple[str, RunResult | Diverged | Owner]], workers(tasks))
+
+
+def _job(
+    asker: Owner, name: str, settings: Settings, places: dict[str, Any]
+) -> tuple[str, RunResult | Diverged | Owner]:
+    end_with(asker)
+    return name, _train_unclaimed(name, settings, **places)
+
+
+def _wait_or_train(
+    name: str, settings: Settings, notice: Callable[[str], None], **options: Any
+) -> RunResult | Diverged:
+    """The run that another process trains, or one of our own if that ends without."""
+    told = None
+    while isinstance(outcome := _train_unclaimed(name, settings, **options), Owner):
+        if outcome != told:
+            where = "of this machine" if outcome.here else "of another machine"
+            notice(f"waiting for {name}: process {outcome.pid} {where} trains it")
+            told = outcome
+        # Two that took their claims back at the same time must not come back at the same time.
+        time.sleep(_WAIT_SECONDS * (0.5 + random.random()))
+    return outcome
+
+
+def _train_unclaimed(
+    name: str, settings: Settings, *, runs_dir: str | Path, **options: Any
+) -> RunResult | Diverged | Owner:
+    """The run on disk by now, or a new one, or who else is at it."""
+    with claim(Path(runs_dir), name) as other:
+        if other is not None:
+            return other
+        (found,) = find_runs([settings], runs_dir).runs
+        return found or _outcome(settings, runs_dir=runs_dir, **options)
 
 
 def _outcome(settings: Settings, **options: Any) -> RunResult | Diverged:
