@@ -15,7 +15,7 @@ from types import UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import typer
-from siamese_mnist_cli.main import app
+from siamese_mnist_cli.app import app
 from typer.models import ArgumentInfo, OptionInfo
 
 PAGE = Path(__file__).with_suffix(".md")

@@ -28,7 +28,7 @@ import joblib
 import pytest
 import typer
 from PIL import Image
-from siamese_mnist_cli.main import app
+from siamese_mnist_cli.app import app
 
 import siamese_mnist as sm
 from siamese_mnist.data import Dataset, load_dataset

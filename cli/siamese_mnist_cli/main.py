@@ -1,4 +1,4 @@
-"""The `siamese-mnist` command: its commands, and how errors reach the user."""
+"""The `siamese-mnist` program: how it starts, how errors reach the user, how it ends."""
 
 import contextlib
 import ctypes
@@ -6,55 +6,69 @@ import os
 import sys
 from typing import Any, NoReturn
 
-import typer
-
-from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, listing, predict, report, run
-
-app = typer.Typer(
-    name="siamese-mnist",
-    help="Siamese metric-learning variants on MNIST pairs: train, compare, use.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command(name="run")(run.run)
-app.command(name="compare")(compare.compare)
-app.command(name="evaluate")(evaluate.evaluate)
-app.command(name="audit")(audit.audit)
-app.command(name="report")(report.report)
-app.command(name="figures")(report.figures)
-app.command(name="predict")(predict.predict)
-app.command(name="demo")(demo.demo)
-app.command(name="bundle")(bundling.bundle)
-app.command(name="export")(bundling.export)
-app.command(name="list")(listing.list_parts)
+from siamese_mnist_cli import signals
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 _INTERRUPTED = 130  # the status with which Typer answers Ctrl-C
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Runs the command; a user's mistake ends in one line on stderr and exit status 2."""
+    """Runs the command; a user's mistake ends in one line on stderr and exit status 2.
+
+    Args:
+        arguments: words of the command; None takes the program's own, and answers signals as a program does.
+    """
     _tune_process()
+    if arguments is None:
+        signals.install()  # before anything heavy is imported
     try:
-        status = app(arguments, standalone_mode=False) or 0
-        if status == _INTERRUPTED:
-            _fail("interrupted; finished runs are kept, nothing else was written", _INTERRUPTED)
-        sys.exit(status)
+        status = _run(arguments)
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader went away; Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.filename is None:  # a full disk behind stdout
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        named = "the output" if error.filename is None else repr(os.fsdecode(error.filename))
+        _fail(f"{named} cannot be used ({error.strerror or error}); name another place", 2)
+    signals.finish()
+    sys.exit(status)
+
+
+def _run(arguments: list[str] | None) -> int:
+    """The command's exit status, its mistakes told; errors of the system come through."""
+    words = sys.argv[1:] if arguments is None else arguments
+    if any("\0" in word for word in words):
+        _fail("a word of the command holds a NUL character; leave it out", 2)
+    try:
+        from siamese_mnist_cli.app import app
+
+        status = app(arguments, standalone_mode=False) or 0
+    except OSError:
+        _end_if_interrupted()
+        raise
     except Exception as error:
+        _end_if_interrupted()
         if hasattr(error, "format_message"):  # Typer's own usage errors
             message = error.format_message().rstrip(".")
-            _fail(f"{message}{_given(error, arguments or sys.argv[1:])} (--help shows the usage)", 2)
+            _fail(f"{message}{_given(error, words)} (--help shows the usage)", 2)
         from siamese_mnist.errors import UsageError
 
         if isinstance(error, UsageError):
-            _fail(str(error), 2)
+            _fail(str(error), error.status)
         raise
+    _end_if_interrupted()
+    if status == _INTERRUPTED:
+        _fail("interrupted; finished runs are kept, nothing else was written", _INTERRUPTED)
+    return int(status)
+
+
+def _end_if_interrupted() -> None:
+    """Ends without what Python does at exit, which would wait for workers and answer no second signal."""
+    if signals.received is not None:
+        signals.stop(signals.received)
 
 
 def _given(error: Any, words: list[str]) -> str:
@@ -70,7 +84,9 @@ def _given(error: Any, words: list[str]) -> str:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    line = " ".join(message.split())
+    from siamese_mnist.system.text import printable
+
+    line = printable(" ".join(message.split()))
     print(f"siamese-mnist: {line}", file=sys.stderr)
     sys.exit(status)
 
