@@ -69,6 +69,7 @@ def compare(
                 progress=lambda each: titled(f"{each.variant}, seed {each.seed}"),
                 jobs=jobs,
                 overall=titled(f"training, {jobs} at once", every=1, unit="runs"),
+                notice=lambda line: print(line, file=sys.stderr),
             )
         )
     rows = compare_runs(outcomes)

@@ -4,11 +4,15 @@ import os
 import signal
 import sys
 import threading
+import time
 from types import FrameType
 from typing import Any, NoReturn
 
 _MOST_SECONDS = 3.0  # that putting things in order may take
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_UNSAID = "ignore:resource_tracker:UserWarning"
+_alarm = -1
 
 received: int | None = None
 """The signal that ends this program, once it has come."""
@@ -21,10 +25,17 @@ def install() -> None:
     is already being answered; and inside a destructor, which Python lets swallow it. Nothing needs to be put in order
     then: what is unfinished lies in a hidden folder that the next command removes, and workers end with their parent.
     """
+    global _alarm
+    ears, _alarm = os.pipe()
+    # A thread of old: one that the handler started would wait for ever where the program was just starting another.
+    threading.Thread(target=_insist, args=(ears,), daemon=True).start()
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _answer)
     sys.unraisablehook = _unraisable
+    # The process in which joblib keeps count of semaphores is told not to list those that a killed worker held.
+    given = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = f"{given},{_UNSAID}" if given else _UNSAID
 
 
 def finish() -> None:
@@ -45,10 +56,15 @@ def _answer(number: int, frame: FrameType | None) -> None:
     if received is not None or _importing(frame):
         stop(number)
     received = number
-    timer = threading.Timer(_MOST_SECONDS, stop, (number,))
-    timer.daemon = True
-    timer.start()
+    os.write(_alarm, bytes([number]))
     raise KeyboardInterrupt
+
+
+def _insist(ears: int) -> None:
+    """Ends the program some seconds after the signal, whatever it is doing."""
+    (number,) = os.read(ears, 1)
+    time.sleep(_MOST_SECONDS)
+    stop(number)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001

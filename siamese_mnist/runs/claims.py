@@ -13,9 +13,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from siamese_mnist.system.files import CLAIM_PREFIX
 from siamese_mnist.system.owners import SILENT_SECONDS, Owner, is_gone
 
-_PREFIX = ".claim-"
 _BEAT_SECONDS = SILENT_SECONDS / 10
 
 
@@ -33,7 +33,7 @@ def claim(runs_dir: Path, name: str) -> Iterator[Owner | None]:
         OSError: if nothing can be written to the folder.
     """
     runs_dir.mkdir(parents=True, exist_ok=True)
-    mine = runs_dir / f"{_PREFIX}{name}-{Owner.this()}-{secrets.token_hex(4)}"
+    mine = runs_dir / f"{CLAIM_PREFIX}{Owner.this()}-{secrets.token_hex(4)}-{name}"
     mine.touch(exist_ok=False)
     try:
         other = _other_owner(mine, name)
@@ -49,14 +49,13 @@ def claim(runs_dir: Path, name: str) -> Iterator[Owner | None]:
 
 def _other_owner(mine: Path, name: str) -> Owner | None:
     """Who else claims the run and lives; claims of those who do not are removed."""
-    for path in mine.parent.iterdir():
-        if path == mine or not path.name.startswith(f"{_PREFIX}{name}-"):
+    for path in mine.parent.glob(f"{CLAIM_PREFIX}*-{name}"):
+        owner, _, rest = path.name.removeprefix(CLAIM_PREFIX).partition("-")
+        if path == mine or rest.partition("-")[2] != name:
             continue
-        owner = Owner.parse(path.name.removeprefix(f"{_PREFIX}{name}-").partition("-")[0])
-        if owner is None:
-            continue  # of a run whose name begins with this one's
-        if not is_gone(owner, path):
-            return owner
+        parsed = Owner.parse(owner)
+        if not is_gone(parsed, path):
+            return parsed
         path.unlink(missing_ok=True)
     return None
 

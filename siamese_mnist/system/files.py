@@ -10,6 +10,7 @@ from pathlib import Path
 
 from siamese_mnist.system.owners import Owner, is_gone
 
+CLAIM_PREFIX = ".claim-"
 _PREFIX = ".unfinished-"
 
 
@@ -63,14 +64,20 @@ def check_folder(folder: Path) -> None:
 
 
 def sweep(parent: Path) -> None:
-    """Removes what processes that are gone left unfinished in a folder; that of others stays."""
+    """Removes what processes that are gone left unfinished or claimed in a folder; that of others stays."""
     with suppress(OSError):
-        for path in parent.glob(f"{_PREFIX}*"):
-            if is_gone(Owner.parse(path.name.removeprefix(_PREFIX).partition("-")[0]), path):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink(missing_ok=True)
+        for path in parent.iterdir():
+            for prefix in (_PREFIX, CLAIM_PREFIX):
+                owner = Owner.parse(path.name.removeprefix(prefix).partition("-")[0])
+                if path.name.startswith(prefix) and is_gone(owner, path):
+                    _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def read_regular(path: Path, limit: int) -> bytes:

@@ -76,8 +76,9 @@ def test_a_taken_port(mistake, runs_dir):
         assert f"port {port} cannot be used" in mistake("demo", "--runs-dir", runs_dir, "--port", port, "--no-browser")
 
 
-def test_ctrl_c(finished, tmp_path):
-    """The whole command in a process of its own: a page, then status 130 and one line.
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal(finished, tmp_path, number):
+    """The whole command in a process of its own: a page, then the signal's status and one line.
 
     There the small data set of the runs is unknown, and the built-in digits stand in for it.
     """
@@ -96,8 +97,8 @@ def test_ctrl_c(finished, tmp_path):
         url = process.stdout.readline().strip()
         with urllib.request.urlopen(url, timeout=60) as page:
             assert b"Same or different?" in page.read()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out) == (128 + number, "")
     assert err.startswith("siamese-mnist: interrupted")
     assert err.count("\n") == 1

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,69 @@ def test_interruption(mistake, monkeypatch, tmp_path):
     line = mistake("run", "baseline", "--dataset", "mnist-small", "--runs-dir", tmp_path, status=130)
     assert "interrupted" in line
     assert list(tmp_path.iterdir()) == []
+
+
+SIGNAL_IN_AN_IMPORT = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            os.kill(os.getpid(), signal.SIG{})
+            raise ImportError("the signal was not answered")
+sys.meta_path.insert(0, Finder())
+sys.argv = ["siamese-mnist", "run", "siamese"]
+from siamese_mnist_cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
+def test_a_signal_during_imports(name, status):
+    done = python("-c", SIGNAL_IN_AN_IMPORT.format(name))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == "siamese-mnist: interrupted; finished runs are kept, nothing else was written\n"
+
+
+def test_a_full_disk():
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = python("-m", "siamese_mnist_cli", "list", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr == "siamese-mnist: the output cannot be used (No space left on device); name another place\n"
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a\0b"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict", "NAME", "a.png", "b.png"],
+        ["predict", "siamese", "NAME", "b.png"],
+        ["predict", "siamese", "--pairs", "NAME"],
+        ["bundle", "NAME", "out"],
+        ["bundle", "RUN", "NAME"],
+        ["export", "RUN", "--output", "NAME"],
+        ["demo", "NAME", "--no-browser"],
+        ["report", "NAME"],
+        ["report", "RUN", "--output", "NAME"],
+        ["figures", "RUN", "--output", "NAME"],
+        ["compare", "--csv", "NAME"],
+        ["evaluate", "NAME"],
+        ["run", "siamese", "--runs-dir", "NAME"],
+        ["run", "siamese", "--dataset", "mnist", "--data-dir", "NAME"],
+    ],
+    ids=" ".join,
+)
+def test_names_that_no_file_can_have(mistake, finished, runs_dir, tmp_path, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    run = str(Path(finished["siamese"].run_dir))
+    if "siamese" in words and words[0] == "predict":
+        words = [*words, "--runs-dir", str(runs_dir)]
+    line = mistake(*(name if word == "NAME" else run if word == "RUN" else word for word in words))
+    assert line.isprintable()
+    assert [path.name for path in tmp_path.iterdir() if path.name != "runs"] == []
+
+
+def test_control_characters_are_escaped(mistake):
+    assert mistake("evaluate", "a\x1b]0;b\x07\nc").startswith("a\\x1b]0;b\\x07 c ")
 
 
 def test_a_programming_error_is_not_hidden(monkeypatch, command, tmp_path):

@@ -20,7 +20,7 @@ ME = Owner.this()
 
 
 def claimed_by(folder, name, owner):
-    path = folder / f".claim-{name}-{owner}-0"
+    path = folder / f".claim-{owner}-0-{name}"
     path.touch()
     return path
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from joblib import parallel_config, register_parallel_backend
 from joblib._parallel_backends import ThreadingBackend
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from siamese_mnist import UsageError
 from siamese_mnist.runs import jobs
@@ -124,3 +125,14 @@ def test_jobs_fit_processors_and_memory(monkeypatch, gibibytes, cores, count):
 def test_jobs_must_be_positive(tmp_path):
     with pytest.raises(UsageError, match="jobs must be >= 1, got 0"):
         list(ensure_runs([], runs_dir=tmp_path, progress=lambda _: silent, jobs=0))
+
+
+def test_a_killed_worker_is_one_line(tmp_path, monkeypatch):
+    def broken(*_):
+        raise TerminatedWorkerError
+
+    monkeypatch.setattr(jobs, "_outcomes", broken)
+    wanted = [Settings.resolve("siamese", seed=seed, **TINY) for seed in range(4)]
+    with pytest.raises(UsageError, match=r"ended from outside.*try --jobs 2; finished runs are kept") as raised:
+        list(ensure_runs(wanted, runs_dir=tmp_path, progress=lambda _: silent, jobs=4))
+    assert raised.value.status == 1
