@@ -9,23 +9,29 @@ A check returns nothing and raises AssertionError with the broken promise.
 """
 
 import copy
+import dataclasses
+import functools
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.data import SPLITS, load_dataset, split_dataset
+from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset
+from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.backbones import create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import create_loss
 from siamese_mnist.registry import options_of
+from siamese_mnist.runs.experiment import learn, untrained
+from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.schedules import SCHEDULES
+from siamese_mnist.settings.settings import Settings
 
 _CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
+_FEW_PAIRS = 80
 
 
 def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
@@ -121,16 +127,7 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
         loss: name in `LOSSES`, for heads that need one.
         **options: `backbone_options`, `head_options`, `loss_options`.
     """
-    parts: Mapping[str, Any] = {
-        "design": design,
-        "backbone": backbone,
-        "head": head,
-        "loss": loss,
-        "miner": None,
-        **{f"{role}_options": options.get(f"{role}_options", {}) for role in ("backbone", "head", "loss", "miner")},
-        "image_size": (28, 28),
-        "classes": _CLASSES,
-    }
+    parts = _parts(design, backbone, head, loss, **options)
     model = _seeded(lambda: build_model(**parts))
     images, labels = _images()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -164,6 +161,118 @@ def check_schedule(name: str) -> None:
         factor = schedule(step / 1000)
         valid = isinstance(factor, int | float) and math.isfinite(factor) and factor >= 0
         assert valid, f"schedule {name}: its factor after {step / 1000:.1%} of the updates is {factor!r}"
+
+
+def check_design(name: str, *, head: str, loss: str | None = None) -> None:
+    """Checks that every shortcut of a design gives the scores of its plain pass, and that it trains and reloads.
+
+    Args:
+        name: name in `DESIGNS`.
+        head: name of a head that it takes.
+        loss: name in `LOSSES`, for heads that need one.
+    """
+    check_parts(design=name, backbone="report", head=head, loss=loss)
+    parts = _parts(name, "convnet", head, loss, backbone_options={"width": 4})
+    model = _seeded(lambda: build_model(**parts)).eval()
+    images, labels = _images()
+    rows = torch.arange(len(images) // 2)
+    left, right = rows, rows + len(rows)
+    pairs = Pairs(left, right, labels[left] == labels[right])
+    with torch.no_grad():
+        plain = model(images[left], images[right])
+        bank = model.bank_rows(model.feature_bank(images, pairs), pairs, rows)
+        found = {
+            "score_pairs": model.score_pairs(images, left, right),
+            "score_features of the feature bank": model.score_features(bank),
+            "the diagonal of score_matrix": model.score_matrix(*(images.mul(255).round().byte()).chunk(2)).diagonal(),
+        }
+        if model.embeds:
+            found["score_embeddings"] = model.score_embeddings(
+                model.embed_batch(images[left]), model.embed_batch(images[right])
+            )
+    for what, scores in found.items():
+        close = torch.allclose(scores, plain, rtol=1e-3, atol=1e-3)
+        assert close, f"design {name}: {what} differs from the plain pass by {(scores - plain).abs().max():.2g}"
+
+
+def check_settings(settings: Settings) -> None:
+    """Checks that a setting trains a few updates, stays finite, and scores the same after its state is reloaded.
+
+    Args:
+        settings: any; data set and numbers of pairs and passes are cut down.
+    """
+    dataset, settings = split_dataset(_few()), _cut(settings)
+    learned = learn(settings, dataset)
+    state = learned.model.state_dict()
+    for name, values in state.items():
+        assert bool(torch.isfinite(values).all()), f"{settings}: {name} is not finite"
+    twin, _ = _seeded(lambda: untrained(settings, dataset))
+    twin.load_state_dict(state)
+    images, rows = to_unit(dataset.test.images), torch.arange(len(dataset.test.labels))
+    scores = learned.model.score_pairs(images, rows, rows.flip(0))
+    assert bool(torch.isfinite(scores).all()), f"{settings}: scores are not finite"
+    assert torch.equal(twin.eval().score_pairs(images, rows, rows.flip(0)), scores), f"{settings}: a copy differs"
+
+
+def check_blind(settings: Settings) -> None:
+    """Checks that test images decide nothing: with noise in their place, weights and decision are bit-identical.
+
+    Args:
+        settings: any, such as `Settings.resolve("siamese", loss="my-loss")`; it is cut down as in `check_settings`.
+    """
+    dataset, settings = (
+        split_dataset(_few()),
+        _cut(dataclasses.replace(settings, protocol=_with_curve(settings.protocol))),
+    )
+    noise = torch.randint(256, dataset.test.images.shape, generator=torch.Generator().manual_seed(0)).byte()
+    other = dataset._replace(test=dataset.test._replace(images=noise))
+    seen, unseen = learn(settings, dataset), learn(settings, other)
+    for (name, one), two in zip(seen.model.state_dict().items(), unseen.model.state_dict().values(), strict=True):
+        assert torch.equal(one, two), f"test images reach {name}: something is computed on them in training state"
+    assert seen.decision == unseen.decision, "test images reach the threshold or the calibration"
+
+
+def _with_curve(protocol: TrainingProtocol) -> TrainingProtocol:
+    return dataclasses.replace(protocol, curve=True)
+
+
+def _cut(settings: Settings) -> Settings:
+    """The same for two updates a phase, on few images."""
+    protocol = dataclasses.replace(
+        settings.protocol,
+        train_pairs=_FEW_PAIRS,
+        test_pairs=_FEW_PAIRS // 4,
+        test_protocol="random",
+        batch_size=_FEW_PAIRS // 2,
+        epochs=1,
+        pretrain_epochs=min(1, settings.protocol.pretrain_epochs),
+    )
+    return dataclasses.replace(settings, protocol=protocol)
+
+
+@functools.cache
+def _few() -> Dataset:
+    """80 training and 40 test images, all classes alike often."""
+    train, test, classes = load_dataset("mnist-tenth")
+    return Dataset(_balanced(train, 8), _balanced(test, 4), classes)
+
+
+def _balanced(data: LabeledImages, count: int) -> LabeledImages:
+    rows = torch.cat([(data.labels == label).nonzero().squeeze(1)[:count] for label in range(_CLASSES)])
+    return LabeledImages(data.images[rows], data.labels[rows])
+
+
+def _parts(design: str, backbone: str, head: str, loss: str | None, **options: Any) -> dict[str, Any]:
+    return {
+        "design": design,
+        "backbone": backbone,
+        "head": head,
+        "loss": loss,
+        "miner": None,
+        **{f"{role}_options": options.get(f"{role}_options", {}) for role in ("backbone", "head", "loss", "miner")},
+        "image_size": (28, 28),
+        "classes": _CLASSES,
+    }
 
 
 def _loss(part: Any, embeddings: Tensor, labels: Tensor, supervision: str) -> Any:

@@ -13,6 +13,7 @@ from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, load_datase
 from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Decision
 from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
@@ -89,8 +90,18 @@ def run_settings(
     _check_device(device)
     with threads(RUN_THREADS):
         work = _prepare(settings, divided(settings, data_dir, download), device)
-        trained = _train(work, progress)
-        return _write(work, trained, Path(runs_dir), start)
+        learned = _learn(work, progress)
+        return _write(work, learned, Path(runs_dir), start)
+
+
+def learn(settings: Settings, dataset: SplitDataset, *, device: str = "cpu", progress: Progress = silent) -> "Learned":
+    """Trains what `settings` describe on a data set at hand and fits its decision; nothing is assessed or written.
+
+    Raises:
+        UsageError: see `run`.
+    """
+    with threads(RUN_THREADS):
+        return _learn(_prepare(settings, dataset, device), progress)
 
 
 def divided(settings: Settings, data_dir: str | Path | None = None, download: bool = False) -> SplitDataset:
@@ -127,8 +138,8 @@ class _Work:
     generator: torch.Generator  # order of batches, from the start of phase 1
 
 
-class _Trained(NamedTuple):
-    """A trained model and what the two phases left behind."""
+class Learned(NamedTuple):
+    """A trained model with its decision, and what the two phases left behind."""
 
     model: Design
     class_head: nn.Module
@@ -136,6 +147,8 @@ class _Trained(NamedTuple):
     phase1: Phase1
     phase2: Phase2
     curves: tuple[Curve, Curve]
+    decision: Decision
+    decision_pairs: int  # number of pairs that it was fitted on
 
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
@@ -153,15 +166,15 @@ def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
     )
 
 
-def _train(work: _Work, progress: Progress) -> _Trained:
-    """Both phases; the test images are measured meanwhile and decide nothing."""
+def _learn(work: _Work, progress: Progress) -> Learned:
+    """Both phases and the decision; the test images are measured meanwhile and decide nothing."""
     settings, generator = work.settings, work.generator
     # Initial values and dropout draw from PyTorch's global stream: it is set for the run and put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model, class_head = untrained(settings, work.dataset)
         protocol = dataclasses.replace(settings.protocol, supervision=_supervision(model, settings))
-        fitting_pairs(work.train_pairs, model.threshold)
+        fitting = fitting_pairs(work.train_pairs, model.threshold)
         model, class_head = model.to(work.device), class_head.to(work.device)
 
         clock = time.perf_counter()
@@ -183,13 +196,15 @@ def _train(work: _Work, progress: Progress) -> _Trained:
         )
         second_seconds = time.perf_counter() - clock
     assert protocol.supervision is not None
-    return _Trained(
+    return Learned(
         model=model,
         class_head=class_head,
         protocol=protocol,
         phase1=Phase1(epochs=protocol.pretrain_epochs, accuracy=accuracy, train_seconds=first_seconds),
         phase2=Phase2(epochs=protocol.epochs, supervision=protocol.supervision, train_seconds=second_seconds),
         curves=(first, second.curve(model.threshold, held_out)),
+        decision=fit(model, work.training, fitting, protocol, generator),
+        decision_pairs=len(fitting.same),
     )
 
 
@@ -206,11 +221,10 @@ def _held_out(model: Design, work: _Work) -> HeldOutCurve:
     )
 
 
-def _write(work: _Work, trained: _Trained, runs_dir: Path, start: float) -> RunResult:
+def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunResult:
     """Assesses the model and writes the run; `start` is when it began."""
     settings, dataset, pairs, model = work.settings, work.dataset, work.test_pairs, trained.model
-    fitting = fitting_pairs(work.train_pairs, model.threshold)
-    decision = fit(model, work.training, fitting, trained.protocol, work.generator)
+    decision = trained.decision
     collapsed = collapse(model, work.training)
     assessment = assess(model, work.test, pairs, decision, len(dataset.test_classes))
     result = _result(
@@ -218,7 +232,7 @@ def _write(work: _Work, trained: _Trained, runs_dir: Path, start: float) -> RunR
         trained,
         assessment,
         collapsed=collapsed,
-        decision={**dataclasses.asdict(decision), "pairs": len(fitting.same)},
+        decision={**dataclasses.asdict(decision), "pairs": trained.decision_pairs},
         total_seconds=time.perf_counter() - start,
     )
     return write_run(
@@ -243,7 +257,7 @@ def _write(work: _Work, trained: _Trained, runs_dir: Path, start: float) -> RunR
     )
 
 
-def _result(work: _Work, trained: _Trained, assessment: Assessment, **measured: Any) -> RunResult:
+def _result(work: _Work, trained: Learned, assessment: Assessment, **measured: Any) -> RunResult:
     settings, model, phase2 = work.settings, trained.model, trained.phase2
     drawn = len(work.train_pairs.same)
     return RunResult.from_dict(

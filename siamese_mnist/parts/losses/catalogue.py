@@ -113,6 +113,8 @@ _add(
     "tuplet-margin",
     "Tuplet margin (Yu and Tao 2019).",
     "TupletMarginLoss",
+    computed_with="cosine-below-1",  # its angle has no gradient at 1
+    scored_by="cosine",
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
@@ -141,6 +143,8 @@ _add(
     "histogram",
     "Histogram (Ustinova and Lempitsky 2016): overlap of genuine and impostor similarities.",
     "HistogramLoss",
+    computed_with="cosine-below-1",  # its last bin ends below 1
+    scored_by="cosine",
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,

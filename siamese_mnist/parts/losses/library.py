@@ -16,7 +16,10 @@ from torch import Tensor, nn
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.losses.base import LossFactory, MetricLoss, MinerFactory, Supervision
 
-Distance = Literal["euclidean", "squared-euclidean", "cosine", "snr"]
+Distance = Literal["euclidean", "squared-euclidean", "cosine", "cosine-below-1", "snr"]
+
+
+_HIGHEST_COSINE = 1 - 1e-6
 
 
 class LibraryLoss(MetricLoss):
@@ -112,6 +115,7 @@ class LibraryLossFactory(LossFactory):
     Attributes:
         class_name: class in `pytorch_metric_learning.losses`.
         distances: the distances that fit it, the library's own for it first.
+        computed_with: distance that the loss is computed with, where that is not the first of `distances`.
         supervisions: what it can train on, best first.
         grouped: whether it contrasts the pairs of one first image.
         takes_miner: whether it can be told which pairs or triplets to use.
@@ -129,6 +133,7 @@ class LibraryLossFactory(LossFactory):
     takes_miner: bool = False
     one_positive: bool = False
     sizes: tuple[str, ...] = ()
+    computed_with: Distance | None = None
     scored_by: Distance | None = None
     miner: str | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -160,8 +165,8 @@ class LibraryLossFactory(LossFactory):
         if distance not in self.distances:
             raise UsageError(f"{self.class_name} cannot use distance {distance!r}; use {' or '.join(self.distances)}")
         arguments = {**dict(zip(self.sizes, (classes, embedding_dim), strict=False)), **self.defaults.get(distance, {})}
-        if distance != self.distances[0]:
-            arguments["distance"] = _distance(distance)
+        if self.computed_with or distance != self.distances[0]:
+            arguments["distance"] = _distance(self.computed_with or distance)
         try:
             with _library_warnings_hidden():
                 loss = self._maker()(**{**arguments, **options})
@@ -254,9 +259,26 @@ def _distance(name: str) -> nn.Module:
         "euclidean": distances.LpDistance,
         "squared-euclidean": lambda: distances.LpDistance(power=2),
         "cosine": distances.CosineSimilarity,
+        "cosine-below-1": lambda: _below_one(distances.CosineSimilarity),
         "snr": distances.SNRDistance,
     }
     return makers[name]()
+
+
+def _below_one(cosine: Any) -> nn.Module:
+    """A cosine that stays below 1, which an image paired with itself reaches: some losses are not finite there."""
+
+    class CosineBelowOne(cosine):  # type: ignore[misc]
+        def compute_mat(self, query: Tensor, reference: Tensor) -> Tensor:
+            values: Tensor = super().compute_mat(query, reference)
+            return values.clamp(max=_HIGHEST_COSINE)
+
+        def pairwise_distance(self, query: Tensor, reference: Tensor) -> Tensor:
+            values: Tensor = super().pairwise_distance(query, reference)
+            return values.clamp(max=_HIGHEST_COSINE)
+
+    made: nn.Module = CosineBelowOne()
+    return made
 
 
 def _one_positive(labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
