@@ -1,14 +1,28 @@
 """Every registered part keeps its contract, alone and in every combination that is offered."""
 
+import re
+
 import pytest
 
 import siamese_mnist as sm
 from siamese_mnist import testing
 from siamese_mnist.parts.heads import StackedHead
 from siamese_mnist.registry import UnknownPartError
+from siamese_mnist.settings.settings import Settings
 
 BUILT_IN_HEADS = [part.name for part in sm.HEADS.parts() if part.origin == "built in"]
 LOSSES = [part.name for part in sm.LOSSES.parts() if part.origin == "built in"]
+HEAD_SUPERVISIONS = {"agreement": ("labels",), "distance": ("pairs", "labels")}
+
+
+def needs_loss(head):
+    return sm.HEADS[head].losses and not sm.HEADS[head].loss_optional
+
+
+def made(loss):
+    return sm.create_loss(loss, {}, None, {}, classes=10, embedding_dim=48)
+
+
 LOSS_HEADS = [name for name in BUILT_IN_HEADS if sm.HEADS[name].losses]
 
 
@@ -20,9 +34,7 @@ def test_backbone_keeps_its_contract(name, in_channels):
 
 @pytest.mark.parametrize("name", BUILT_IN_HEADS)
 def test_head_keeps_its_contract(name):
-    kind = sm.HEADS[name]
-    needs_loss = kind.losses and not kind.loss_optional
-    testing.check_head(name, loss="contrastive" if needs_loss else None)
+    testing.check_head(name, loss="contrastive" if needs_loss(name) else None)
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -34,6 +46,72 @@ def test_loss_keeps_its_contract(name):
 @pytest.mark.parametrize("head", LOSS_HEADS)
 def test_every_loss_trains_with_every_head_that_takes_one(head, loss):
     testing.check_parts(backbone="convnet", backbone_options={"width": 4}, head=head, loss=loss)
+
+
+RECIPES = [part.name for part in sm.RECIPES.parts() if part.origin == "built in" and not part.name.endswith("-test")]
+DESIGNS = [part.name for part in sm.DESIGNS.parts() if part.origin == "built in"]
+VARIANTS = [part.name for part in sm.VARIANTS.parts() if part.origin == "built in"]
+SUPERVISIONS = {name: made(name).supervisions for name in LOSSES}
+FAMILIES = ["report", "convnet", "torchvision:squeezenet1_1"]
+
+
+@pytest.mark.parametrize("curve", [True, False], ids=["curve", "no curve"])
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_under_every_recipe_and_supervision(loss, recipe, curve):
+    head = "agreement" if sm.RECIPES[recipe].parts.head == "agreement" else "distance"
+    for supervision in SUPERVISIONS[loss]:
+        if supervision in HEAD_SUPERVISIONS[head]:
+            testing.check_settings(
+                Settings.resolve("siamese", recipe=recipe, head=head, loss=loss, supervision=supervision, curve=curve)
+            )
+
+
+@pytest.mark.parametrize("recipe", ["report", "short"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_loss_sees_the_test_images(loss, recipe):
+    testing.check_blind(Settings.resolve("siamese", recipe=recipe, loss=loss))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_trains_on_every_backbone_and_sees_no_test_image(variant, backbone, recipe):
+    """A recipe that a variant cannot follow refuses it before anything is trained."""
+    try:
+        settings = Settings.resolve(variant, recipe=recipe, backbone=backbone)
+        testing.check_settings(settings)
+    except sm.UsageError as error:
+        assert re.search("cannot train on labels|does not fit|members must divide", str(error))  # noqa: PT017
+        return
+    testing.check_blind(settings)
+
+
+@pytest.mark.parametrize("backbone", FAMILIES)
+@pytest.mark.parametrize(
+    ("design", "head"),
+    [
+        (design, head)
+        for design in DESIGNS
+        for head in BUILT_IN_HEADS
+        if issubclass(sm.HEADS[head], sm.DESIGNS[design].head_base)
+    ],
+)
+def test_every_head_works_in_every_design_that_takes_it(design, head, backbone):
+    testing.check_parts(design=design, backbone=backbone, head=head, loss="contrastive" if needs_loss(head) else None)
+
+
+@pytest.mark.parametrize(
+    ("design", "head"),
+    [
+        (design, head)
+        for design in DESIGNS
+        for head in BUILT_IN_HEADS
+        if issubclass(sm.HEADS[head], sm.DESIGNS[design].head_base)
+    ],
+)
+def test_design_keeps_its_contract(design, head):
+    testing.check_design(design, head=head, loss="contrastive" if needs_loss(head) else None)
 
 
 @pytest.mark.parametrize("head", [name for name in BUILT_IN_HEADS if name not in LOSS_HEADS])
@@ -49,7 +127,22 @@ def test_library_offers_what_it_says():
     assert len(sm.BACKBONES) >= 3
 
 
-MINED = [name for name in LOSSES if sm.create_loss(name, {}, None, {}, classes=10, embedding_dim=48).takes_miner]
+MINED = [name for name in LOSSES if made(name).takes_miner]
+
+
+@pytest.mark.parametrize("miner", sm.MINERS)
+@pytest.mark.parametrize("name", MINED)
+def test_every_mined_loss_trains(name, miner):
+    for recipe in RECIPES:
+        head = "agreement" if sm.RECIPES[recipe].parts.head == "agreement" else "distance"
+        try:
+            settings = Settings.resolve(
+                "siamese", recipe=recipe, head=head, loss=name, miner=miner, supervision="labels"
+            )
+            testing.check_settings(settings)
+        except sm.UsageError as error:
+            assert "needs a loss with a Euclidean distance" in str(error)  # noqa: PT017
+            return
 
 
 @pytest.mark.parametrize("miner", sm.MINERS)

@@ -98,6 +98,8 @@ class LibraryLoss(MetricLoss):
         chosen = None
         if self.miner is not None:
             chosen = self.miner(embeddings, labels)
+            if self.one_positive and len(chosen) == 3:
+                chosen = _one_positive_of(*chosen)
         elif self.one_positive:
             chosen = _one_positive(labels)
         with _library_warnings_hidden():
@@ -288,6 +290,20 @@ def _one_positive(labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     anchors = mates.any(1).nonzero().squeeze(1)
     impostor, other = (~same).nonzero(as_tuple=True)
     return anchors, mates[anchors].multinomial(1).squeeze(1), impostor, other
+
+
+def _one_positive_of(anchors: Tensor, positives: Tensor, negatives: Tensor) -> tuple[Tensor, ...]:
+    """Mined triplets as pairs: every anchor with one of its positives, at random, and with each of its negatives once.
+
+    A loss that sets all genuine pairs of a batch against all impostor pairs would else do so for every two triplets.
+    """
+    rows = int(torch.cat([anchors, positives, negatives]).max()) + 1 if len(anchors) else 0
+    mate = torch.full((rows,), -1, device=anchors.device)
+    order = torch.randperm(len(anchors), device=anchors.device)
+    mate[anchors[order]] = positives[order]
+    chosen = (mate >= 0).nonzero().squeeze(1)
+    impostors = (anchors * rows + negatives).unique()
+    return chosen, mate[chosen], impostors // max(1, rows), impostors % max(1, rows)
 
 
 def _said(options: Mapping[str, Any]) -> str:
