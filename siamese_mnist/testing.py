@@ -183,9 +183,10 @@ def check_design(name: str, *, head: str, loss: str | None = None) -> None:
         bank = model.bank_rows(model.feature_bank(images, pairs), pairs, rows)
         found = {
             "score_pairs": model.score_pairs(images, left, right),
-            "score_features of the feature bank": model.score_features(bank),
             "the diagonal of score_matrix": model.score_matrix(*(images.mul(255).round().byte()).chunk(2)).diagonal(),
         }
+        if not (issubclass(HEADS[head], StackedHead) and HEADS[head].averaged):  # features are of one order
+            found["score_features of the feature bank"] = model.score_features(bank)
         if model.embeds:
             found["score_embeddings"] = model.score_embeddings(
                 model.embed_batch(images[left]), model.embed_batch(images[right])
