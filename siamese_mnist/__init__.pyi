@@ -35,8 +35,11 @@ from .parts.losses import create_loss as create_loss
 from .runs.entries import compare as compare
 from .runs.experiment import run as run
 from .runs.store import RunResult as RunResult
+from .settings.parts import Parts as Parts
+from .settings.protocol import TrainingProtocol as TrainingProtocol
 from .settings.recipes import RECIPES as RECIPES
 from .settings.recipes import VARIANTS as VARIANTS
 from .settings.recipes import Recipe as Recipe
 from .settings.recipes import Variant as Variant
 from .settings.schedules import SCHEDULES as SCHEDULES
+from .training.observers import Observer as Observer

@@ -185,7 +185,8 @@ def check_design(name: str, *, head: str, loss: str | None = None) -> None:
             "score_pairs": model.score_pairs(images, left, right),
             "the diagonal of score_matrix": model.score_matrix(*(images.mul(255).round().byte()).chunk(2)).diagonal(),
         }
-        if not (issubclass(HEADS[head], StackedHead) and HEADS[head].averaged):  # features are of one order
+        kind = HEADS[head]
+        if not (issubclass(kind, StackedHead) and kind.averaged):  # features are of one order
             found["score_features of the feature bank"] = model.score_features(bank)
         if model.embeds:
             found["score_embeddings"] = model.score_embeddings(
@@ -226,7 +227,7 @@ def check_blind(settings: Settings) -> None:
         _cut(dataclasses.replace(settings, protocol=_with_curve(settings.protocol))),
     )
     noise = torch.randint(256, dataset.test.images.shape, generator=torch.Generator().manual_seed(0)).byte()
-    other = dataset._replace(test=dataset.test._replace(images=noise))
+    other = dataclasses.replace(dataset, test=dataset.test._replace(images=noise))
     seen, unseen = learn(settings, dataset), learn(settings, other)
     for (name, one), two in zip(seen.model.state_dict().items(), unseen.model.state_dict().values(), strict=True):
         assert torch.equal(one, two), f"test images reach {name}: something is computed on them in training state"
