@@ -373,7 +373,7 @@ def test_bad_settings_are_found_before_training(short, tmp_path, changes, messag
         ),
         (
             {"learning_rate": 1e38, "epochs": 1, "batch_size": 200},
-            "the trained model's scores are not finite; set a smaller",
+            "head.project.0.weight is not finite after update 1 of 1; lower",
         ),
     ],
 )
