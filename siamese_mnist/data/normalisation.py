@@ -25,6 +25,7 @@ Grey = NDArray[np.float32]
 
 MAX_PIXELS = 1 << 26
 _PROGRAMS = ("EPS",)  # Pillow hands these to an interpreter
+_BYTE = 255
 _LARGEST_SIDE = 1024  # more detail than this does not reach a field of a few dozen pixels
 _BOX, _FIELD = 20, 28
 _LEAST_CONTRAST = 0.02
@@ -89,7 +90,8 @@ def to_grey(image: "Image | ArrayLike") -> Grey:
 
     Args:
         image: Pillow image of any mode; or an array (H, W), or (H, W, C) of 1 to 4 channels: grey, grey and alpha, RGB
-            or RGBA. Integers fill their type's range, real numbers [0, 1], [0, 255] or [0, 65535].
+            or RGBA. Integers of any type are 0 to 255, or fill their type's range; real numbers [0, 1], [0, 255] or
+            [0, 65535].
 
     Raises:
         ImageError: if the array is not such an image.
@@ -221,7 +223,8 @@ def _array_to_grey(array: NDArray[Any]) -> Grey:
     if array.dtype.kind not in "buif":
         raise ImageError(f"an image must hold real numbers, got {array.dtype}")
     if array.dtype.kind in "ui":
-        array = array / np.iinfo(array.dtype).max
+        full = np.iinfo(array.dtype).max
+        array = array / (_BYTE if array.max() <= _BYTE < full else full)
     values = _scaled(array.astype(np.float64))
     factor = math.ceil(max(values.shape[:2]) / _LARGEST_SIDE)
     if factor > 1:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
-from siamese_mnist.parts.designs import Design, build_model, to_unit
+from siamese_mnist.inference.bounds import build_bounded
+from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.store import RunError, list_runs, read_config, read_run, read_weights
@@ -77,8 +78,7 @@ def _verifier(
         chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
         parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
         parts |= {"image_size": (height, width), "classes": classes, "channels": channels}
-        _check_shapes(parts, weights)
-        model = build_model(**parts)
+        model = build_bounded(parts, weights)
     except UnknownPartError as error:
         raise RunError(f"{source} needs a part that is not installed: {error}") from error
     # What a config.json of other hands can make parts raise is open.
@@ -89,17 +89,6 @@ def _verifier(
     except RuntimeError as error:
         raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
     return Verifier(model, chosen, image_size=(height, width), channels=channels)
-
-
-def _check_shapes(parts: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Refuses a config.json that asks for other sizes than the weights have, before any memory is taken for them."""
-    try:
-        with torch.device("meta"):
-            wanted = {name: tensor.shape for name, tensor in build_model(**parts).state_dict().items()}
-    except Exception:  # a part that needs real numbers to be made; it is made with them next
-        return
-    if wanted != {name: tensor.shape for name, tensor in weights.items()}:
-        raise UsageError("the weights have other shapes than it describes")
 
 
 class Verifier:
@@ -157,7 +146,10 @@ class Verifier:
             UsageError: if shape or type is wrong, or a row is out of range.
         """
         tensor = self._checked(images, "images")
-        rows = np.stack(np.broadcast_arrays(left, right)).astype(np.int64)
+        rows = np.stack(np.broadcast_arrays(left, right))
+        if rows.size and rows.dtype.kind not in "iu":
+            raise UsageError(f"left and right must be integers, rows of images, got {rows.dtype}")
+        rows = rows.astype(np.int64)
         if rows.ndim != 2 or rows.size == 0 or rows.min() < 0 or rows.max() >= len(tensor):
             raise UsageError(f"left and right must be (P,) rows in 0..{len(tensor) - 1}, got {rows.shape[1:]}")
         return _numpy(self._scoring().score_pairs(to_unit(tensor), *torch.from_numpy(rows)))

@@ -267,3 +267,10 @@ def test_damaged_bytes_end_in_one_line(tmp_path, encoded, data):
             assert "\n" not in str(error)  # noqa: PT017
         else:
             assert result.shape == (28, 28)
+
+
+@pytest.mark.parametrize("kind", [np.int16, np.uint16, np.int32, np.int64, np.uint64, np.float64])
+def test_bytes_of_any_type_are_the_same_image(kind):
+    image = np.zeros((40, 40), np.uint8)
+    image[8:32, 18:22] = 255
+    np.testing.assert_array_equal(normalise(image.astype(kind)), normalise(image))

@@ -147,6 +147,12 @@ def test_wrong_images(left, message):
         make("agreement").score(left, np.zeros((2, 28, 28), np.uint8))
 
 
+@pytest.mark.parametrize("rows", [[0.9, 0], [True, False]])
+def test_rows_that_are_no_integers(images, rows):
+    with pytest.raises(UsageError, match="must be integers, rows of images, got"):
+        make("agreement").score_rows(images, rows, rows)
+
+
 def test_wrong_rows(images):
     for rows in ([0, 300], [-1, 0], [], [[0]]):
         with pytest.raises(UsageError, match=r"must be \(P,\) rows in 0..299"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from siamese_mnist import UsageError, load
 from siamese_mnist.evaluation import Decision
@@ -197,6 +197,7 @@ FORGED = {
     "an unknown head": ("config.json", {"parts": {"head": "of a horse"}}),
     "other weights": ("config.json", {"image_size": [60, 60]}),
     "no size": ("config.json", {"image_size": 28}),
+    "a million networks": ("config.json", {"parts": {"backbone": "convnet", "backbone_options": {"members": 10**6}}}),
     "more memory than there is": ("config.json", {"image_size": [20_000, 20_000]}),
     "huge parts": ("config.json", {"parts": {"backbone_options": {"blocks": 99}}}),
 }
@@ -212,6 +213,15 @@ def test_forged_settings(folder, name, changes):
     with pytest.raises(UsageError, match=str(folder)) as caught:
         load(folder)
     assert "\n" not in str(caught.value).strip()
+
+
+def test_weights_of_another_type(folder):
+    """Whole numbers would be taken for weights, and answer."""
+    weights = {name: tensor.to(torch.int8) for name, tensor in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors")
+    agree(folder)
+    with pytest.raises(UsageError, match="other names, shapes or types"):
+        load(folder)
 
 
 def test_missing_and_damaged_files(tmp_path, pristine):
