@@ -113,13 +113,14 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
     Raises:
         RunError: if its figures or its model are damaged.
     """
-    run, test = finished.run, finished.run.test
-    predicted = finished.decision.predict(finished.scores)
-    probability = finished.decision.probability(finished.scores)
-    correct = predicted == finished.same
-    matrix = np.array(test.confusion_matrix)
-    by_class = {"same": test.same.as_dict(), "different": test.different.as_dict()}
-    yield Picture(
+    for draw in (_classes, _confusion, _learning, _scores, _calibration, _digits, _embeddings, _hardest):
+        if (picture := draw(finished)) is not None:
+            yield picture
+
+
+def _classes(finished: Finished) -> Picture:
+    by_class = {"same": finished.run.test.same.as_dict(), "different": finished.run.test.different.as_dict()}
+    return Picture(
         "classes",
         "Precision, recall and F1",
         "Precision: the share of a class's answers that is right. Recall: the share of its pairs that is found. F1: "
@@ -127,7 +128,11 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
         "; ".join(f"{name}: {_listed(values)}" for name, values in by_class.items()) + ".",
         figures.class_figures(by_class["same"], by_class["different"]),
     )
-    yield Picture(
+
+
+def _confusion(finished: Finished) -> Picture:
+    matrix = np.array(finished.run.test.confusion_matrix)
+    return Picture(
         "confusion",
         "Confusion matrix",
         "Rows: what is true; columns: what was answered. Right answers are on the falling diagonal.",
@@ -135,55 +140,81 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
         f"{matrix[1, 0]} different and {matrix[1, 1]} same.",
         figures.confusion(matrix),
     )
-    if len(finished.history["loss"]):
-        last = np.nanmean(finished.history["accuracy"][-100:])
-        yield Picture(
-            "learning",
-            "Loss and accuracy at every update",
-            "Phase 2: the batch trained on, and one random batch of test pairs after each update. Strong lines are "
-            "smoothed over 2 % of the updates, the raw values are behind.",
-            f"Curves over {len(finished.history['loss'])} updates; mean training accuracy of the last hundred: "
-            f"{last:.4f}.",
-            figures.learning_curves(finished.history),
-        )
-    yield Picture(
+
+
+def _learning(finished: Finished) -> Picture | None:
+    updates = len(finished.history["loss"])
+    if not updates:
+        return None
+    last = np.nanmean(finished.history["accuracy"][-100:])
+    return Picture(
+        "learning",
+        "Loss and accuracy at every update",
+        "Phase 2: the batch trained on, and one random batch of test pairs after each update. Strong lines are "
+        "smoothed over 2 % of the updates, the raw values are behind.",
+        f"Curves over {updates} updates; mean training accuracy of the last hundred: {last:.4f}.",
+        figures.learning_curves(finished.history),
+    )
+
+
+def _scores(finished: Finished) -> Picture:
+    same, threshold = finished.same, finished.decision.threshold
+    return Picture(
         "scores",
         "Scores of same and different pairs",
         "The less the two hills overlap, the better; pairs right of the threshold are answered same.",
-        f"Mean score of same pairs {finished.scores[finished.same].mean():.3g}, of different pairs "
-        f"{finished.scores[~finished.same].mean():.3g}; threshold {finished.decision.threshold:.3g}.",
-        figures.score_histograms(finished.scores, finished.same, finished.decision.threshold),
+        f"Mean score of same pairs {finished.scores[same].mean():.3g}, of different pairs "
+        f"{finished.scores[~same].mean():.3g}; threshold {threshold:.3g}.",
+        figures.score_histograms(finished.scores, same, threshold),
     )
-    yield Picture(
+
+
+def _calibration(finished: Finished) -> Picture:
+    probability = finished.decision.probability(finished.scores)
+    return Picture(
         "calibration",
         "Calibration",
         "Where a probability of 0.8 is stated, 80 % of the pairs should be same: points on the diagonal. Below it, the "
         "stated probability is too high. Bars: 95 % intervals that know which pairs share images. The lower panel "
         "counts the pairs.",
-        f"Expected calibration error {test.expected_calibration_error:.4f}.",
+        f"Expected calibration error {finished.run.test.expected_calibration_error:.4f}.",
         figures.calibration(probability, finished.same, finished.left, finished.right),
     )
-    left_labels, right_labels = finished.labels[finished.left], finished.labels[finished.right]
-    yield Picture(
+
+
+def _digits(finished: Finished) -> Picture:
+    correct = finished.decision.predict(finished.scores) == finished.same
+    left, right = finished.labels[finished.left], finished.labels[finished.right]
+    return Picture(
         "digits",
         "Errors digit by digit",
         "Each cell is a pair of classes, in either order; the diagonal holds the same pairs. Darker (on dark ground: "
         "brighter) blue: more errors.",
-        _most_confused(correct, left_labels, right_labels, finished.classes),
-        figures.digit_errors(correct, left_labels, right_labels, finished.classes),
+        _most_confused(correct, left, right, finished.classes),
+        figures.digit_errors(correct, left, right, finished.classes),
     )
-    if run.config["design"] == "siamese":
-        shown = slice(_MAPPED_IMAGES)
-        embeddings = load(run.run_dir).embed(finished.images[shown])
-        yield Picture(
-            "embeddings",
-            "Map of embeddings",
-            "Each character is a test image of that class, where its embedding lies in the plane of largest variance "
-            "(principal components). Classes that overlap here may still be apart in the other dimensions.",
-            f"Scatter of {len(embeddings)} test images in two of {embeddings.shape[1]} dimensions.",
-            figures.embedding_map(embeddings, finished.labels[shown], finished.classes),
-        )
-    yield Picture(
+
+
+def _embeddings(finished: Finished) -> Picture | None:
+    verifier = load(finished.run.run_dir)
+    if not verifier.model.embeds:
+        return None
+    shown = slice(_MAPPED_IMAGES)
+    embeddings = verifier.embed(finished.images[shown])
+    return Picture(
+        "embeddings",
+        "Map of embeddings",
+        "Each character is a test image of that class, where its embedding lies in the plane of largest variance "
+        "(principal components). Classes that overlap here may still be apart in the other dimensions.",
+        f"Scatter of {len(embeddings)} test images in two of {embeddings.shape[1]} dimensions.",
+        figures.embedding_map(embeddings, finished.labels[shown], finished.classes),
+    )
+
+
+def _hardest(finished: Finished) -> Picture:
+    names, probability = finished.classes, finished.decision.probability(finished.scores)
+    pairs = zip(finished.labels[finished.left], finished.labels[finished.right], probability, strict=True)
+    return Picture(
         "hardest",
         "Hardest pairs",
         "The same pairs of lowest and the different pairs of highest score, with the probability of same that was "
@@ -195,10 +226,7 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
             finished.right,
             same=finished.same,
             scores=finished.scores,
-            captions=[
-                f"{finished.classes[one]}, {finished.classes[other]}: p {value:.3f}"
-                for one, other, value in zip(left_labels, right_labels, probability, strict=True)
-            ],
+            captions=[f"{names[one]}, {names[other]}: p {value:.3f}" for one, other, value in pairs],
         ),
     )
 

@@ -224,7 +224,7 @@ class LibraryMinerFactory(MinerFactory):
         Raises:
             UsageError: if an option or the loss's distance does not fit this miner.
         """
-        distance: Any = getattr(loss, "distance", None)
+        distance: Any = loss.distance if isinstance(loss, LibraryLoss) else None
         kind = "similarity" if distance is None or distance.is_inverted else "distance"
         if self.distance_only and not isinstance(distance, _library().distances.LpDistance):
             raise UsageError(f"{self.class_name} needs a loss with a Euclidean distance; try triplet or margin")
