@@ -25,7 +25,7 @@ def compare(
     ] = None,
     data_dir: options.DataDir = None,
     download: options.Download = False,
-    seeds: Annotated[int, typer.Option(help="Seeds per variant: 0, 1, ...", min=1)] = 1,
+    seeds: Annotated[int, typer.Option(help="Seeds per variant: 0, 1, ...; one gives no verdict.", min=1)] = 3,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
     jobs: options.Jobs = None,

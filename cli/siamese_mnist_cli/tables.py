@@ -38,8 +38,29 @@ def print_comparison(rows: Sequence[Row]) -> None:
             left = left[count:]
     for table in tables:
         console.print(table)
-    for baseline in {row.versus_first.compared_with for row in rows if row.versus_first}:
-        console.print(f"difference and verdict: accuracy against that of {baseline}, on the same pairs", markup=False)
+    for note in comparison_notes(rows):
+        console.print(note, markup=False)
+
+
+def comparison_notes(rows: Sequence[Row]) -> list[str]:
+    """What stands below a comparison: what its differences, its verdicts and its spread are of."""
+    compared = [row.versus_first for row in rows if row.versus_first]
+    notes = [
+        f"difference and verdict: accuracy against that of {baseline}, on the same pairs"
+        for baseline in dict.fromkeys(each.compared_with for each in compared)
+    ]
+    if any(each.verdict.startswith("one seed") for each in compared):
+        notes.append("one seed: the verdict is about the two trained models on these images, not about their designs")
+    varied = dict.fromkeys(row.vary for row in rows if row.vary and len(row.seeds) > 1)
+    return notes + [f"the seeds of an entry differ in: {_VARIED[each]}" for each in varied]
+
+
+_VARIED = {
+    "seed": "initial values and batch order; training pairs and images are the same",
+    "seed,pairs": "initial values, batch order and training pairs; training images are the same",
+    "seed,images": "initial values, batch order and training images (resampled)",
+    "seed,pairs,images": "initial values, batch order, training pairs and training images (resampled)",
+}
 
 
 def _column_groups() -> list[dict[str, Callable[[Row], str]]]:
@@ -51,8 +72,8 @@ def _column_groups() -> list[dict[str, Callable[[Row], str]]]:
         **_metric_columns("accuracy"),
         "SD over seeds": _number("accuracy_sd", ".4f"),
         "difference": _number("difference", "+.4f"),
-        "difference 95 %": _interval("difference_interval", "+.3f"),
-        "Holm p": _number("p_adjusted", ".2g"),
+        "difference, simultaneous 95 %": _interval("difference_interval", "+.3f"),
+        "adjusted p": _number("p_adjusted", ".2g"),
         "verdict": lambda row: row["verdict"] or "-",
     }
     quality = {f"{name} P / R / F1": _class_figures(name) for name in ("same", "different")}

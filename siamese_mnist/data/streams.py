@@ -13,6 +13,8 @@ class Purpose(IntEnum):
     TEST_PAIRS = 1
     ORDER = 2  # of a run's batches, from the start of phase 1
     CURVE = 3  # of the batches of test pairs that are measured meanwhile
+    OWN_TRAIN_PAIRS = 4  # of a run whose training pairs are its own
+    OWN_TRAIN_IMAGES = 5  # of a run whose training images are its own
 
 
 def stream(seed: int, purpose: Purpose) -> torch.Generator:

@@ -1,4 +1,4 @@
-"""Confidence intervals and paired tests for figures measured on pairs of images.
+"""Confidence intervals for figures measured on pairs of images.
 
 Pairs that share an image are dependent: one hard image makes every pair it is in harder. A binomial interval, or a
 bootstrap over pairs, ignores that and comes out too narrow. Everything here lets pairs that share an image be
@@ -14,19 +14,15 @@ seldom.
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "PairedDifference",
     "accuracy_interval",
-    "holm",
     "pair_variance",
-    "paired_difference",
     "seed_interval",
-    "verdict",
     "wilson_interval",
 ]
 
@@ -71,7 +67,7 @@ def pair_graph(left: ArrayLike, right: ArrayLike, pairs: int) -> PairGraph:
     return PairGraph(numbers[:pairs], numbers[pairs:], images)
 
 
-def _shared_products(values: FloatArray, graph: PairGraph) -> float:
+def shared_products(values: FloatArray, graph: PairGraph) -> float:
     """Sum of values[i] * values[j] over all ordered (i, j) that share an image, i = j included."""
     from scipy.sparse import coo_array
 
@@ -87,10 +83,11 @@ def _shared_products(values: FloatArray, graph: PairGraph) -> float:
 def fewest_effective_pairs(graph: PairGraph) -> float:
     """Number of independent pairs worth as much as these if sharing an image meant full correlation."""
     pairs = graph.left.size
-    return pairs**2 / _shared_products(np.ones(pairs), graph)
+    return pairs**2 / shared_products(np.ones(pairs), graph)
 
 
-def _bools(values: ArrayLike, name: str) -> FloatArray:
+def as_rates(values: ArrayLike, name: str) -> FloatArray:
+    """Truth values as 0.0 and 1.0; raises ValueError, naming them, if they are something else, or none."""
     array = np.asarray(values)
     if array.size == 0 or not ((array == 0) | (array == 1)).all():
         raise ValueError(f"{name} must be boolean or 0/1 and not empty, got {array.dtype} of shape {array.shape}")
@@ -130,7 +127,7 @@ def pair_variance(values: ArrayLike, left: ArrayLike, right: ArrayLike) -> float
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
         raise ValueError(f"values must be 1-D, finite and not empty, got shape {array.shape}")
-    return _shared_products(array - array.mean(), pair_graph(left, right, array.size)) / array.size**2
+    return shared_products(array - array.mean(), pair_graph(left, right, array.size)) / array.size**2
 
 
 def wilson_interval(rate: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -188,7 +185,7 @@ def accuracy_interval(
     Raises:
         ValueError: if an array has another length or type, or the confidence is out of range.
     """
-    values = _bools(correct, "correct")
+    values = as_rates(correct, "correct")
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[0] < 2):
         raise ValueError(f"correct must be (P,), or (S, P) with two or more seeds, got {values.shape}")
     by_seed = np.atleast_2d(values)
@@ -198,7 +195,7 @@ def accuracy_interval(
     quantile = student_quantile(confidence, graph.images - 1)
     if not 0 < rate < 1:
         return wilson_at(rate, fewest_effective_pairs(graph), quantile)
-    variance = _shared_products(by_pair - rate, graph) / by_pair.size**2
+    variance = shared_products(by_pair - rate, graph) / by_pair.size**2
     if variance <= 0:
         variance = rate * (1 - rate) / fewest_effective_pairs(graph)
     variance = max(variance, float(by_pair.var()) / by_pair.size)
@@ -240,101 +237,3 @@ def seed_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, f
         raise ValueError(f"values must be one finite figure for each of two or more seeds, got {array.tolist()}")
     half = student_quantile(confidence, array.size - 1) * float(array.std(ddof=1)) / math.sqrt(array.size)
     return float(array.mean()) - half, float(array.mean()) + half
-
-
-class PairedDifference(NamedTuple):
-    """Accuracy of A minus accuracy of B in [-1, 1], its interval, and the two-sided p-value of "no difference"."""
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-
-
-def paired_difference(
-    correct_a: ArrayLike, correct_b: ArrayLike, left: ArrayLike, right: ArrayLike, confidence: float = 0.95
-) -> PairedDifference:
-    """Difference in accuracy between A and B on the same pairs, for one model each or for S seeds of each.
-
-    With one model each, the variance is the `pair_variance` of the per-pair differences. Over seeds it is the sum of
-    two parts: the `pair_variance` of the differences averaged over seeds, for the images could have been others, and
-    the variance between the S seeds' differences over S, for the seeds could have been others (`add_seed_variance`).
-
-    If the variance over images is not positive, it is bounded by that of pairs fully correlated with every pair they
-    share an image with. If A and B never differ, the interval is +-the Wilson bound of no difference in that many
-    effective pairs.
-
-    Args:
-        correct_a: (P,) or (S, P) bool, True where A was right; S >= 2 seeds, row s of A against row s of B.
-        correct_b: bool, the shape of `correct_a`.
-        left: (P,) int image identifiers.
-        right: (P,) int image identifiers.
-        confidence: in (0, 1).
-
-    Raises:
-        ValueError: if the shapes differ, there is one row only, or an array is not of its type.
-    """
-    from scipy.special import stdtr
-
-    a, b = _bools(correct_a, "correct_a"), _bools(correct_b, "correct_b")
-    if a.shape != b.shape or a.ndim not in (1, 2):
-        raise ValueError(f"correct_a and correct_b must both be (P,) or both (S, P), got {a.shape} and {b.shape}")
-    if a.ndim == 2 and a.shape[0] < 2:
-        raise ValueError("the variance between seeds needs two or more rows; pass 1-D arrays for one seed")
-    by_seed = np.atleast_2d(a - b)
-    graph = pair_graph(left, right, by_seed.shape[1])
-    degrees = float(graph.images - 1)
-    if not by_seed.any():
-        half = wilson_at(0.0, fewest_effective_pairs(graph), student_quantile(confidence, degrees))[1]
-        return PairedDifference(0.0, -half, half, 1.0)
-
-    by_pair = by_seed.mean(axis=0)
-    difference = float(by_pair.mean())
-    variance = _shared_products(by_pair - difference, graph) / by_pair.size**2
-    if variance <= 0:
-        variance = float(np.mean(by_seed**2)) / fewest_effective_pairs(graph)
-    variance, degrees = add_seed_variance(variance, degrees, by_seed.mean(axis=1))
-    error = math.sqrt(variance)
-    half = student_quantile(confidence, degrees) * error
-    p_value = 2 * float(stdtr(degrees, -abs(difference) / error)) if degrees > 0 else 1.0
-    return PairedDifference(difference, max(-1.0, difference - half), min(1.0, difference + half), p_value)
-
-
-def holm(p_values: ArrayLike) -> FloatArray:
-    """P-values (M,) adjusted for M tests by Holm's step-down method (Holm 1979), in the order given, each in [0, 1].
-
-    Args:
-        p_values: (M,) in [0, 1].
-
-    Raises:
-        ValueError: if one is outside [0, 1].
-    """
-    array = np.asarray(p_values, dtype=np.float64)
-    if array.ndim != 1 or not ((array >= 0) & (array <= 1)).all():
-        raise ValueError(f"p_values must be 1-D and in [0, 1], got {array.tolist()}")
-    order = np.argsort(array, kind="stable")
-    adjusted = np.empty_like(array)
-    adjusted[order] = np.minimum(np.maximum.accumulate(array[order] * np.arange(array.size, 0, -1)), 1)
-    return adjusted
-
-
-Verdict = Literal["better", "worse", "no difference shown"]
-
-
-def verdict(low: float, high: float, p_adjusted: float, alpha: float = 0.05) -> Verdict:
-    """What a comparison shows about A: a side is taken only if the interval leaves out 0 and p_adjusted <= alpha.
-
-    Args:
-        low: lower bound of the difference A - B.
-        high: upper bound.
-        p_adjusted: p-value, adjusted for the number of comparisons (`holm`).
-        alpha: significance level in (0, 1).
-
-    Raises:
-        ValueError: if low > high.
-    """
-    if not low <= high:
-        raise ValueError(f"low must be <= high, got {low} and {high}")
-    if p_adjusted > alpha or low <= 0 <= high:
-        return "no difference shown"
-    return "better" if low > 0 else "worse"

@@ -9,8 +9,8 @@ from typing import Any
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS
-from siamese_mnist.evaluation.intervals import PairedDifference, Verdict, holm, paired_difference, verdict
 from siamese_mnist.evaluation.metrics import headline_metrics, nested
+from siamese_mnist.evaluation.verdicts import Comparison, Verdict, judge_family
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.scored import ScoredRun, run_intervals, scored_run, stacked
 from siamese_mnist.settings.entries import entry_names
@@ -39,9 +39,9 @@ class Difference:
     Attributes:
         compared_with: the first entry.
         mean: the difference in accuracy.
-        interval: its 95 % interval.
+        interval: its interval, simultaneous with those of the other entries: all hold at once in 95 % of tables.
         p_adjusted: p-value of "no difference", adjusted for the number of entries.
-        verdict: what it shows.
+        verdict: what it shows; a side is taken if and only if the interval leaves out 0.
     """
 
     compared_with: str
@@ -64,6 +64,7 @@ class Row:
         diverged: whether the training of a seed diverged; there are no figures then, as a mean over the other seeds
             would flatter the entry.
         seeds: of the runs that it is the mean of.
+        vary: what differs between these runs, see the setting of that name.
         figures: by name in `METRICS`.
         versus_first: the comparison with the first entry; None for the first itself.
         parameters: numbers in backbone and head.
@@ -81,6 +82,7 @@ class Row:
     published: bool = False
     diverged: bool = False
     seeds: tuple[int, ...] = ()
+    vary: str | None = None
     figures: Mapping[str, Estimate] = field(default_factory=dict)
     versus_first: Difference | None = None
     parameters: int | None = None
@@ -112,6 +114,7 @@ class Row:
             "published": self.published,
             "diverged": self.diverged,
             "seeds": list(self.seeds),
+            "vary": self.vary,
             **nested(self._flat_figures()),
             "compared_with": first and first.compared_with,
             "difference": first and first.mean,
@@ -184,10 +187,10 @@ def compare(outcomes: Sequence[RunResult | Diverged]) -> list[Row]:
         else:
             compared[name] = [scored_run(run) for run in runs]
             rows.append(_row(name, compared[name]))
-    if rows and rows[0].diverged:
-        return [PUBLISHED, *rows]
+    if not rows or rows[0].diverged:
+        return [replace(PUBLISHED), *rows]
     judged = iter(_with_verdicts([row for row in rows if not row.diverged], list(compared.values())))
-    return [PUBLISHED, *(row if row.diverged else next(judged) for row in rows)]
+    return [replace(PUBLISHED), *(row if row.diverged else next(judged) for row in rows)]
 
 
 def check_comparable(runs: Sequence[RunResult]) -> None:
@@ -243,6 +246,7 @@ def _row(entry: str, group: Sequence[ScoredRun]) -> Row:
         variant=runs[0].variant,
         entry=entry,
         seeds=tuple(run.seed for run in runs),
+        vary=str(runs[0].config.get("vary", "seed")),
         figures={name: _estimate(name, group, intervals) for name in METRICS if METRICS[name].headline},
         parameters=runs[0].parameters.backbone + runs[0].parameters.head,
         train_seconds=fmean(run.phase1.train_seconds + run.phase2.train_seconds for run in runs),
@@ -264,12 +268,12 @@ def _estimate(name: str, group: Sequence[ScoredRun], intervals: Mapping[str, tup
 
 
 def _with_verdicts(rows: Sequence[Row], groups: Sequence[Sequence[ScoredRun]]) -> list[Row]:
-    """Rows that say how their accuracy compares with the first one's; Holm over all rows."""
-    names = [row.entry for row in rows]
-    differences = [
-        _difference(group, groups[0], (name, names[0])) for name, group in zip(names[1:], groups[1:], strict=True)
+    """Rows that say how their accuracy compares with the first one's, all as one family."""
+    names, columns = [row.entry for row in rows], groups[0][0].columns
+    comparisons = [
+        _comparison(group, groups[0], (name, names[0])) for name, group in zip(names[1:], groups[1:], strict=True)
     ]
-    adjusted = holm([each.p_value for each in differences]).tolist()
+    judged = judge_family(comparisons, columns["left"], columns["right"])
     compared = [
         replace(
             row,
@@ -277,24 +281,18 @@ def _with_verdicts(rows: Sequence[Row], groups: Sequence[Sequence[ScoredRun]]) -
                 compared_with=names[0],
                 mean=found.difference,
                 interval=(found.low, found.high),
-                p_adjusted=p_adjusted,
-                verdict=verdict(found.low, found.high, p_adjusted),
+                p_adjusted=found.p_adjusted,
+                verdict=found.verdict,
             ),
         )
-        for row, found, p_adjusted in zip(rows[1:], differences, adjusted, strict=True)
+        for row, found in zip(rows[1:], judged, strict=True)
     ]
     return [*rows[:1], *compared]
 
 
-def _difference(group: Sequence[ScoredRun], baseline: Sequence[ScoredRun], names: tuple[str, str]) -> PairedDifference:
+def _comparison(group: Sequence[ScoredRun], baseline: Sequence[ScoredRun], names: tuple[str, str]) -> Comparison:
     ours, theirs = ({each.run.seed: each for each in runs} for runs in (group, baseline))
     seeds = [seed for seed in ours if seed in theirs]
     if not seeds:
         raise UsageError(f"{names[0]!r} and {names[1]!r} have no seed in common; compare runs with the same seeds")
-    columns = baseline[0].columns
-    return paired_difference(
-        stacked([ours[seed].correct for seed in seeds]),
-        stacked([theirs[seed].correct for seed in seeds]),
-        columns["left"],
-        columns["right"],
-    )
+    return Comparison(*(stacked([runs[seed].correct for seed in seeds]) for runs in (ours, theirs)))

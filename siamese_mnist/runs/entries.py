@@ -19,7 +19,7 @@ def _silent(settings: Settings) -> Progress:  # noqa: ARG001
 def compare(
     entries: Sequence[str],
     *,
-    seeds: int = 1,
+    seeds: int = 3,
     runs_dir: str | Path = "runs",
     data_dir: str | Path | None = None,
     download: bool = False,
@@ -32,7 +32,7 @@ def compare(
 
     Args:
         entries: `VARIANT` or `VARIANT:name=value,...`, the reference first.
-        seeds: seeds of each: 0, 1, ...
+        seeds: seeds of each: 0, 1, ...; one says nothing of the designs.
         runs_dir: folder of all runs.
         data_dir: folder of the data set's files.
         download: fetch missing data.

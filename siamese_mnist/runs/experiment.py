@@ -152,7 +152,8 @@ class Learned(NamedTuple):
 
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
-    train_pairs, test_pairs = _draw(dataset, settings.protocol)
+    dataset = _with_own_images(dataset, settings)
+    train_pairs, test_pairs = _draw(dataset, settings)
     training, test = (part.to(device) for part in (dataset.train, dataset.test))
     return _Work(
         settings=settings,
@@ -298,12 +299,24 @@ def _check_device(name: str) -> None:
         raise UsageError(f"device {name!r} cannot be used ({reason}); cpu always can") from error
 
 
-def _draw(dataset: SplitDataset, protocol: TrainingProtocol) -> tuple[Pairs, Pairs]:
-    """The common training and test pairs."""
+def _with_own_images(dataset: SplitDataset, settings: Settings) -> SplitDataset:
+    """The data set with training images of the run's own, drawn with replacement, if `vary` says so."""
+    if "images" not in settings.vary:
+        return dataset
+    count = len(dataset.train.labels)
+    rows = torch.randint(count, (count,), generator=stream(settings.seed, Purpose.OWN_TRAIN_IMAGES))
+    return dataclasses.replace(dataset, train=dataset.train.select(rows))
+
+
+def _draw(dataset: SplitDataset, settings: Settings) -> tuple[Pairs, Pairs]:
+    """The training pairs, common to all runs unless `vary` says otherwise, and the common test pairs."""
+    protocol = settings.protocol
     fraction = protocol.same_fraction
-    train_stream, test_stream = (
-        stream(protocol.pair_seed, purpose) for purpose in (Purpose.TRAIN_PAIRS, Purpose.TEST_PAIRS)
+    own = "pairs" in settings.vary
+    train_stream = (
+        stream(settings.seed, Purpose.OWN_TRAIN_PAIRS) if own else stream(protocol.pair_seed, Purpose.TRAIN_PAIRS)
     )
+    test_stream = stream(protocol.pair_seed, Purpose.TEST_PAIRS)
     train_set = draw_pairs(dataset.train.labels, protocol.train_pairs, same_fraction=fraction, generator=train_stream)
     labels = dataset.test.labels
     if protocol.test_protocol == "disjoint":

@@ -191,11 +191,10 @@ def _sentence(row: Row) -> str:
     if first is None:
         return ""
     low, high = first.interval
-    link = "than" if first.verdict in ("better", "worse") else "from"
     return (
-        f"{row.entry}: {first.verdict} {link} {first.compared_with}. Accuracy differs by {first.mean:+.4f} "
-        f"(95 % interval {low:+.4f} to {high:+.4f}; p = {first.p_adjusted:.2g}, adjusted for the number of "
-        "comparisons)."
+        f"{row.entry} against {first.compared_with}: {first.verdict}. Accuracy differs by {first.mean:+.4f} "
+        f"(simultaneous 95 % interval {low:+.4f} to {high:+.4f}; p = {first.p_adjusted:.2g}, adjusted for the number "
+        "of comparisons)."
     )
 
 

@@ -18,7 +18,7 @@ def arguments(runs_dir, monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(jobs, "run_settings", refuse)
-    return ["--dataset", "mnist-small", "--recipe", "short-test", "--runs-dir", runs_dir]
+    return ["--dataset", "mnist-small", "--recipe", "short-test", "--seeds", "1", "--runs-dir", runs_dir]
 
 
 def plain(text):
@@ -77,6 +77,13 @@ def test_json(command, arguments, finished):
     assert [row["seeds"] for row in rows] == [[], [0], [0]]
 
 
+def test_one_seed_takes_no_side(command, arguments):
+    for form in ([], ["--json"]):
+        out = command("compare", *arguments, *form).out
+        assert "one seed" in out
+        assert not re.search("better|worse", out)
+
+
 def test_chosen_variants(command, arguments):
     done = command("compare", "siamese", *arguments, "--json")
     assert [row["variant"] for row in json.loads(done.out)["rows"][1:]] == ["siamese"]
@@ -95,8 +102,6 @@ def test_missing_seeds_are_trained(command, runs_dir, finished, monkeypatch):
         "mnist-small",
         "--recipe",
         "short-test",
-        "--seeds",
-        "3",
         "--runs-dir",
         runs_dir,
         "--json",
@@ -132,7 +137,7 @@ TINY = "train_pairs=640,test_pairs=300,pretrain_epochs=0,epochs=1,curve=False"
 def test_a_diverged_entry_is_a_row_beside_the_others(tmp_path, command, jobs):
     rates = {"baseline": "0.001", "siamese": "1e30", "siamese:": "0.001"}
     entries = [f"{name.removesuffix(':')}:{TINY},learning_rate={rate}" for name, rate in rates.items()]
-    done = command("compare", *entries, "--runs-dir", tmp_path, "--json", "--jobs", jobs)
+    done = command("compare", *entries, "--seeds", "1", "--runs-dir", tmp_path, "--json", "--jobs", jobs)
     assert done.status == 0
     _, *rows = json.loads(done.out, parse_constant=pytest.fail)["rows"]
     assert [row["diverged"] for row in rows] == [False, True, False]
@@ -147,7 +152,7 @@ def test_a_diverged_entry_is_a_row_beside_the_others(tmp_path, command, jobs):
 
 @pytest.mark.parametrize("form", [["--json"], []])
 def test_only_diverged_entries(tmp_path, command, form):
-    done = command("compare", f"siamese:{TINY},learning_rate=1e30", "--runs-dir", tmp_path, *form)
+    done = command("compare", f"siamese:{TINY},learning_rate=1e30", "--seeds", "1", "--runs-dir", tmp_path, *form)
     assert done.status == 2
     assert "phase 2 diverged" in done.err
     assert ("diverged" if form else "verdict") in done.out

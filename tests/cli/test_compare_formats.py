@@ -16,7 +16,7 @@ def arguments(short, runs_dir, monkeypatch):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(jobs, "run_settings", refuse)
-    return ["--dataset", short["dataset"], "--recipe", short["recipe"], "--runs-dir", runs_dir]
+    return ["--dataset", short["dataset"], "--recipe", short["recipe"], "--seeds", "1", "--runs-dir", runs_dir]
 
 
 def test_sorted_rows(command, arguments):
@@ -85,7 +85,7 @@ def test_markdown_escapes():
     [
         (["--json", "--latex"], "exclude each other"),
         (["--sort", "speed"], "cannot sort by 'speed'; use one of accuracy"),
-        (["siamese", "siamese"], "'siamese' is named 2 times"),
+        (["siamese", "siamese"], "'siamese' and 'siamese' are the same; name each once"),
         (["--test-protocol", "disjiont"], "unknown test_protocol 'disjiont'; use one of random, disjoint"),
         (["--jobs", "0"], "--jobs"),
     ],

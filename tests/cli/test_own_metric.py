@@ -27,7 +27,7 @@ def own(monkeypatch):
 
 @pytest.fixture
 def arguments(short, runs_dir):
-    return ["--dataset", short["dataset"], "--recipe", short["recipe"], "--runs-dir", runs_dir]
+    return ["--dataset", short["dataset"], "--recipe", short["recipe"], "--seeds", "1", "--runs-dir", runs_dir]
 
 
 def test_run(own, command, short, tmp_path):

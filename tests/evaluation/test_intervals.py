@@ -126,97 +126,6 @@ def test_accuracy_interval_covers_where_the_binomial_one_fails():
     assert binomial < 800
 
 
-def test_paired_difference_of_disjoint_pairs_is_close_to_the_paired_t_test():
-    rng = np.random.default_rng(27)
-    a, b = rng.random(500) < 0.9, rng.random(500) < 0.8
-    found = intervals.paired_difference(a, b, np.arange(500), np.arange(500, 1000))
-    difference = a.astype(float) - b
-    test = stats.ttest_1samp(difference, 0)
-    low, high = test.confidence_interval()
-    assert found.difference == pytest.approx(difference.mean(), abs=EXACT)
-    assert found == pytest.approx((difference.mean(), low, high, test.pvalue), abs=5e-4)
-
-
-@properties
-@given(small_graphs(), st.integers(0, 2**32 - 1), st.integers(1, 4))
-def test_exchanging_a_and_b_turns_the_paired_difference_round(case, seed, seeds):
-    _, left, right = case
-    a, b = np.random.default_rng(seed).integers(0, 2, (2, *((seeds,) if seeds > 1 else ()), left.size))
-    found = intervals.paired_difference(a, b, left, right)
-    turned = intervals.paired_difference(b, a, left, right)
-    assert -1 <= found.low <= found.difference <= found.high <= 1
-    assert 0 <= found.p_value <= 1
-    expected = (-turned.difference, -turned.high, -turned.low, turned.p_value)
-    assert found == pytest.approx(expected, abs=EXACT)
-
-
-@pytest.mark.parametrize("shape", [(300,), (3, 300)])
-def test_models_that_never_differ_are_not_proven_equal(shape):
-    answers = np.ones(shape, dtype=bool)
-    found = intervals.paired_difference(answers, answers, np.arange(300), np.arange(300, 600))
-    assert (found.difference, found.p_value) == (0, 1)
-    assert found.high == -found.low
-    assert found.high == pytest.approx(intervals.wilson_interval(0, 300)[1], abs=1e-3)
-
-
-def test_paired_difference_covers_and_keeps_its_error_rate():
-    rng = np.random.default_rng(28)
-    covered = rejected = naive = 0
-    for _ in range(1000):
-        left, right = random_pairs(rng, 300, 1000)
-        a, b = (
-            rng.random(1000) < (1 - spoiled[left]) * (1 - spoiled[right])
-            for spoiled in (difficult_images(rng, 300, 0.4), difficult_images(rng, 300, 0.4))
-        )
-        found = intervals.paired_difference(a, b, left, right)
-        covered += found.low <= 0 <= found.high
-        rejected += found.p_value <= 0.05
-        difference = a.astype(float) - b
-        naive += abs(difference.mean()) <= 1.96 * difference.std() / math.sqrt(1000)
-    assert 930 <= covered <= 970
-    assert rejected == 1000 - covered
-    assert naive < 900
-
-
-def test_paired_difference_over_seeds_covers_where_one_source_alone_does_not():
-    rng = np.random.default_rng(29)
-    pairs, seeds = 600, 5
-    truth = 0.94 * ((1 - 0.2 * 0.4) ** 2 - (1 - 0.2 * 0.3) ** 2)
-    both = images_only = seeds_only = 0
-    for _ in range(1000):
-        left, right = random_pairs(rng, 200, pairs)
-        correct = []
-        for mean in (0.4, 0.3):
-            spoiled = difficult_images(rng, 200, mean)
-            luck = 0.94 + rng.uniform(-0.06, 0.06, (seeds, 1))
-            correct.append(rng.random((seeds, pairs)) < (1 - spoiled[left]) * (1 - spoiled[right]) * luck)
-        found = intervals.paired_difference(*correct, left, right)
-        both += found.low <= truth <= found.high
-        difference = correct[0].astype(float) - correct[1]
-        error = math.sqrt(max(intervals.pair_variance(difference.mean(axis=0), left, right), 0))
-        images_only += abs(difference.mean() - truth) <= 1.96 * error
-        low, high = intervals.seed_interval(difference.mean(axis=1))
-        seeds_only += low <= truth <= high
-    assert 930 <= both <= 975
-    assert images_only < 920
-    assert seeds_only < 900
-
-
-def test_paired_difference_over_seeds_adds_both_variances():
-    rng = np.random.default_rng(30)
-    left, right = random_pairs(rng, 100, 400)
-    a, b = rng.random((2, 4, 400)) < 0.8
-    found = intervals.paired_difference(a, b, left, right)
-    difference = a.astype(float) - b
-    images = brute_pair_variance(difference.mean(axis=0), left, right)
-    between = difference.mean(axis=1).var(ddof=1) / 4
-    degrees = (images + between) ** 2 / (images**2 / (np.unique([left, right]).size - 1) + between**2 / 3)
-    half = stats.t.ppf(0.975, degrees) * math.sqrt(images + between)
-    assert found.high - found.low == pytest.approx(2 * half, abs=EXACT)
-    expected = 2 * stats.t.sf(abs(difference.mean()) / math.sqrt(images + between), degrees)
-    assert found.p_value == pytest.approx(expected, abs=EXACT)
-
-
 def test_accuracy_interval_over_seeds_covers_where_one_source_alone_does_not():
     rng = np.random.default_rng(31)
     pairs, seeds = 600, 5
@@ -248,48 +157,6 @@ def test_accuracy_interval_of_equal_seeds_is_that_of_one():
     assert intervals.accuracy_interval([correct | True] * 3, left, right) == pytest.approx(perfect, abs=EXACT)
 
 
-@pytest.mark.parametrize(
-    ("p_values", "expected"),
-    [
-        ([0.01, 0.04, 0.03, 0.005], [0.03, 0.06, 0.06, 0.02]),
-        ([0.5, 0.6], [1.0, 1.0]),
-        ([0.02], [0.02]),
-        ([0.01, 0.01, 0.01], [0.03, 0.03, 0.03]),
-        ([], []),
-    ],
-)
-def test_holm_by_hand(p_values, expected):
-    assert intervals.holm(p_values).tolist() == pytest.approx(expected, abs=EXACT)
-
-
-@properties
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_rejects_what_its_step_down_rule_rejects(p_values):
-    adjusted = intervals.holm(p_values)
-    order = np.argsort(p_values, kind="stable")
-    for alpha in (0.01, 0.05, 0.3):
-        rejected = set()
-        for step, index in enumerate(order):
-            if p_values[index] * (len(p_values) - step) > alpha:
-                break
-            rejected.add(index)
-        assert set(np.flatnonzero(adjusted <= alpha)) == rejected
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "p_adjusted", "expected"),
-    [
-        (0.01, 0.03, 0.01, "better"),
-        (-0.03, -0.01, 0.05, "worse"),
-        (0.01, 0.03, 0.06, "no difference shown"),
-        (-0.01, 0.03, 0.01, "no difference shown"),
-        (0.0, 0.03, 0.01, "no difference shown"),
-    ],
-)
-def test_verdict(low, high, p_adjusted, expected):
-    assert intervals.verdict(low, high, p_adjusted) == expected
-
-
 def test_seed_interval_is_that_of_scipy():
     values = [0.91, 0.93, 0.92, 0.95]
     expected = stats.t.interval(0.9, 3, np.mean(values), stats.sem(values))
@@ -310,10 +177,6 @@ def test_seed_interval_is_that_of_scipy():
         (lambda: intervals.wilson_interval(3, 10), "rate must be in .* got 3"),
         (lambda: intervals.wilson_interval(0.3, 0), "n must be > 0, got 0"),
         (lambda: intervals.seed_interval([0.9]), "two or more seeds"),
-        (lambda: intervals.paired_difference([0, 1], [1], [0, 1], [2, 3]), r"got \(2,\) and \(1,\)"),
-        (lambda: intervals.paired_difference([[0, 1]], [[1, 1]], [0, 1], [2, 3]), "pass 1-D arrays for one seed"),
-        (lambda: intervals.holm([0.1, 1.1]), "1.1"),
-        (lambda: intervals.verdict(0.2, 0.1, 0.5), "low must be <= high, got 0.2 and 0.1"),
     ],
 )
 def test_bad_input_is_refused(call, message):

@@ -8,6 +8,7 @@ import pytest
 
 from siamese_mnist import UsageError
 from siamese_mnist.evaluation import Decision, evaluate, intervals
+from siamese_mnist.evaluation.verdicts import Comparison, judge_family
 from siamese_mnist.runs.comparison import compare, sort_rows
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import read_scores
@@ -69,20 +70,25 @@ def test_one_seed_has_no_spread(made):
 
 def test_verdicts_against_the_first_variant(made):
     chances = {"first": 0.8, "better": 0.95, "alike": 0.8, "worse": 0.6}
-    runs = [made(name, seed, chance) for name, chance in chances.items() for seed in range(3)]
+    runs = [made(name, seed, chance) for name, chance in chances.items() for seed in range(5)]
     published, first, *others = compare(runs)
     assert [row["verdict"] for row in others] == ["better", "no difference shown", "worse"]
     assert {row["compared_with"] for row in others} == {"first"}
     for row in (published, first):
         assert row["verdict"] is row["difference"] is row["p_adjusted"] is row["compared_with"] is None
     pairs = read_scores(runs[0].run_dir)
-    answers = [[correct(run) for run in runs[start : start + 3]] for start in (0, 3, 6, 9)]
-    found = [intervals.paired_difference(each, answers[0], pairs["left"], pairs["right"]) for each in answers[1:]]
-    adjusted = intervals.holm([each.p_value for each in found])
-    for row, each, p_adjusted in zip(others, found, adjusted, strict=True):
+    answers = [[correct(run) for run in runs[start : start + 5]] for start in (0, 5, 10, 15)]
+    judged = judge_family([Comparison(each, answers[0]) for each in answers[1:]], pairs["left"], pairs["right"])
+    for row, each in zip(others, judged, strict=True):
         assert row["difference"] == pytest.approx(row["accuracy"] - first["accuracy"], abs=EXACT)
         assert [row["difference"], *row["difference_interval"]] == pytest.approx(each[:3], abs=EXACT)
-        assert row["p_adjusted"] == pytest.approx(p_adjusted, abs=EXACT)
+        assert row["p_adjusted"] == each.p_adjusted
+
+
+def test_one_seed_gives_no_verdict_about_designs(made):
+    runs = [made(name, 0, chance) for name, chance in {"first": 0.8, "other": 0.95, "alike": 0.8}.items()]
+    verdicts = [row["verdict"] for row in compare(runs)[2:]]
+    assert verdicts == ["one seed: models differ", "one seed: no difference shown"]
 
 
 def test_only_common_seeds_are_paired(made):

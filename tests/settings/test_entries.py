@@ -212,7 +212,7 @@ def test_a_schedule_that_turns_negative_is_found(monkeypatch):
 
 
 def test_compare_gives_rows_of_what_is_there(runs_dir, finished, short):
-    rows = sm.compare(["baseline", "siamese"], runs_dir=runs_dir, **short)
+    rows = sm.compare(["baseline", "siamese"], seeds=1, runs_dir=runs_dir, **short)
     assert [row.entry for row in rows[1:]] == ["baseline", "siamese"]
     assert rows[2]["accuracy"] == finished["siamese"].test.accuracy
 
