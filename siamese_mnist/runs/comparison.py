@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
@@ -105,7 +104,7 @@ class Row:
         """The row as JSON holds it; all rows have the same keys."""
         return dict(self._json)
 
-    @cached_property
+    @property
     def _json(self) -> dict[str, Any]:
         first = self.versus_first
         return {

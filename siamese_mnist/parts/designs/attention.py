@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.backbones import HasPlaces
-from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, MakeBackbone, PairFusion
+from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, MakeBackbone, PairFusion, log_odds
 from siamese_mnist.parts.heads import Head
 from siamese_mnist.parts.heads.base import dense
 
@@ -127,7 +127,7 @@ class CrossAttentive(PairFusion):
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" (P,) of images (P, C, H, W) and (P, C, H, W) in [0, 1]."""
-        return self.score_features(self.pair_features(left, right))
+        return log_odds(self._logits_of(self.backbone(left), self.backbone(right)))
 
     @torch.no_grad()
     def score_pairs(self, images: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -138,5 +138,8 @@ class CrossAttentive(PairFusion):
         return torch.cat([self.score_features(bank[torch.cat(chunk)]) for chunk in chunks])
 
     def _logits(self, features: Tensor) -> Tensor:
-        left, right = features.unflatten(1, (self.backbone.count, self.backbone.width)).chunk(2)
-        return cast(Tensor, self.head(self.attention(left, right)))
+        return self._logits_of(*features.chunk(2))
+
+    def _logits_of(self, left: Tensor, right: Tensor) -> Tensor:
+        sides = (each.unflatten(1, (self.backbone.count, self.backbone.width)) for each in (left, right))
+        return cast(Tensor, self.head(self.attention(*sides)))
