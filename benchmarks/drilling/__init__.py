@@ -1,0 +1,1 @@
+"""What may befall the program, as drills: `benchmarks/drills.py` runs them."""

@@ -1,0 +1,93 @@
+"""Drills: what may befall the program, by the hundred, with counts; nothing may hang, break, or stay behind.
+
+    python benchmarks/drills.py [--minutes 30] [--only NAME] [--short] [--seed 0] [--json]
+
+Processes are killed, stopped and started side by side; runs folders, bundles, images, score files and paths are of
+other hands; the demo server is asked by two hundred at once. Every drill has a share of the minutes, in proportion to
+its tries; one that could not be tried in full is marked. The exit status is 1 if any try failed.
+"""
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # children are forked, which threads do not survive
+
+from drilling import foreign, kills, serving
+from drilling.base import TINY, Drill, Place, started
+
+DRILLS = [*kills.DRILLS, *foreign.DRILLS, *serving.DRILLS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--only", help="drills whose name holds this")
+    parser.add_argument("--short", action="store_true", help="a few tries of each, under 90 seconds")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    chosen = [drill for drill in DRILLS if (options.only or "") in drill.name]
+    if not chosen:
+        sys.exit(f"no drill is called {options.only!r}; there are: {', '.join(drill.name for drill in DRILLS)}")
+    if sys.platform != "linux":
+        sys.exit("the drills read /proc and fork; run them on Linux")
+    end = time.monotonic() + 60 * options.minutes
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="drills-", ignore_cleanup_errors=True) as folder:
+        runs = _good_runs(Path(folder))
+        for number, drill in enumerate(chosen):
+            place = Place(Path(tempfile.mkdtemp(dir=folder)), random.Random(options.seed), runs)
+            share = (end - time.monotonic()) / (len(chosen) - number) * (1 if number == len(chosen) - 1 else 1.5)
+            rows.append(_drilled(drill, place, drill.few if options.short else drill.tries, share))
+            if not options.json:
+                print(_line(rows[-1]), flush=True)
+    if options.json:
+        print(json.dumps({"drills": rows}))
+    sys.exit(any(row["failures"] for row in rows))
+
+
+def _good_runs(folder: Path) -> Path:
+    words = ["compare", *(f"{variant}:{TINY}" for variant in ("siamese", "baseline"))]
+    process = started([*words, "--jobs", "1", "--runs-dir", folder / "runs"])
+    _, err = process.communicate()
+    if process.returncode:
+        sys.exit(f"no good runs to start from: {err}")
+    return folder / "runs"
+
+
+def _drilled(drill: Drill, place: Place, tries: int, seconds: float) -> dict[str, Any]:
+    """Tries of a drill, as many as wanted or as fit into some seconds."""
+    start = time.monotonic()
+    done, failures = 0, []
+    for failure in islice(drill.run(place), tries):
+        done += 1
+        if failure is not None:
+            failures.append(failure)
+        if time.monotonic() - start > seconds:
+            break
+    return {
+        "drill": drill.name,
+        "tries": done,
+        "wanted": tries,
+        "failures": len(failures),
+        "seconds": round(time.monotonic() - start, 1),
+        "what": failures[:20],
+    }
+
+
+def _line(row: dict[str, Any]) -> str:
+    short = "" if row["tries"] >= row["wanted"] else f" of {row['wanted']}"
+    line = f"{row['drill']:<26}{row['tries']:>5}{short} tries, {row['failures']} failures, {row['seconds']} s"
+    return "\n".join([line, *(f"    {what}" for what in row["what"])])
+
+
+if __name__ == "__main__":
+    main()
