@@ -4,8 +4,9 @@
 
 Every case takes a good file, changes it at random (flipped, cut out, doubled or inserted bytes, a cut end, numbers of
 the header at their extremes; of bundles also whole files, with checksums put right so that the damage gets through to
-the parts behind) and loads it as `siamese-mnist predict` does. Right are an image or a verifier, and the one error that
-a user sees. The good files are the built-in images in ten formats, and bundles of two small runs.
+the parts behind) and loads it as `siamese-mnist predict` does; of a runs folder, a file of one of two runs, and lists
+it. Right are an image, a verifier or a list with the other run, and the one error that a user sees. The good files are
+the built-in images in ten formats, and bundles of three small runs.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -35,6 +37,7 @@ from siamese_mnist.inference.prediction import read_file
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.bundle import FILES, MANIFEST, write_bundle
 from siamese_mnist.runs.experiment import run
+from siamese_mnist.runs.store import scan_runs
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "TGA", "ICO", "JPEG2000")
 LIMIT_SECONDS = 20
@@ -56,7 +59,7 @@ def main() -> None:
         place, watched = Path(outer) / "cases", Path(outer) / "watched"
         place.mkdir()
         watched.mkdir()
-        makers = [_image_cases(), _bundle_cases(Path(outer) / "runs")]
+        makers = [_image_cases(), _bundle_cases(Path(outer) / "runs"), _folder_cases(Path(outer) / "runs")]
         tempfile.tempdir = str(watched)  # what the product writes to a temporary place shows as well
         os.chdir(watched)
         before = _files(Path(outer))
@@ -104,9 +107,7 @@ def _files(folder: Path) -> set[str]:
 
 def _remove(path: Path) -> None:
     if path.is_dir():
-        for each in path.iterdir():
-            each.unlink()
-        path.rmdir()
+        shutil.rmtree(path)
     else:
         path.unlink()
 
@@ -132,9 +133,9 @@ def _encoded(image: np.ndarray, name: str) -> bytes:
 
 def _bundle_cases(runs: Path) -> tuple[Callable[[random.Random, Path], Case], Callable[[Path], Any]]:
     good: list[dict[str, bytes]] = []
-    for variant in ("baseline", "siamese"):
-        result = run(variant, runs_dir=runs, train_pairs=640, test_pairs=200, pretrain_epochs=1, epochs=1)
-        folder = write_bundle(result.run_dir, runs / f"{variant}-bundle")
+    for variant, backbone in (("baseline", "report"), ("siamese", "report"), ("siamese", "convnet")):
+        result = run(variant, backbone=backbone, runs_dir=runs, train_pairs=640, test_pairs=200, epochs=1)
+        folder = write_bundle(result.run_dir, runs / f"{variant}-{backbone}-bundle")
         good.append({name: (folder / name).read_bytes() for name in (MANIFEST, *FILES)})
 
     def make(rng: random.Random, place: Path) -> Case:
@@ -166,6 +167,28 @@ def _bundle_cases(runs: Path) -> tuple[Callable[[random.Random, Path], Case], Ca
         return f"bundle, {way}", path
 
     return make, load
+
+
+def _folder_cases(runs: Path) -> tuple[Callable[[random.Random, Path], Case], Callable[[Path], Any]]:
+    good = [path for path in sorted(runs.iterdir()) if (path / "result.json").exists()][:2]
+
+    def make(rng: random.Random, place: Path) -> Case:
+        folder = place / "runs"
+        for path in good:
+            shutil.copytree(path, folder / path.name)
+        damaged = rng.choice(sorted((folder / good[0].name).iterdir()))
+        if damaged.suffix == ".json" and rng.random() < 0.5:
+            damaged.write_text(json.dumps(_changed_value(rng, json.loads(damaged.read_text()))))
+        else:
+            damaged.write_bytes(_damaged(rng, damaged.read_bytes()))
+        return f"runs folder, {damaged.name}", folder
+
+    def read(folder: Path) -> None:
+        runs, skipped = scan_runs(folder)
+        if len(runs) + len(skipped) != 2 or good[1].name not in [Path(run.run_dir).name for run in runs]:
+            raise AssertionError("a run is neither listed nor skipped")
+
+    return make, read
 
 
 def _sign(files: dict[str, bytes]) -> None:

@@ -1,6 +1,5 @@
 """Files and names of other hands: in a runs folder, as bundles, images, score files and paths."""
 
-import copy
 import gzip
 import hashlib
 import json
@@ -164,7 +163,7 @@ def _forgeries(rng: random.Random) -> Iterator[tuple[str, Callable[[Path], Any]]
     for value in (float("nan"), float("inf"), 1e38):
         yield (
             "model.safetensors",
-            weights(lambda tensor, value=value: torch.full_like(tensor.float(), value).to(tensor.dtype)),
+            weights(lambda tensor, value=value: (0 * tensor + value).to(tensor.dtype)),
         )
     yield "model.safetensors", weights(lambda tensor: tensor.reshape(-1))
     for count in (10**6, 10**9, 2**70):
@@ -248,27 +247,11 @@ def paths(place: Place) -> Iterator[Failure]:
     """Names that no file can have, and places where none can be."""
     run = next(place.runs.glob("siamese-*"))
     (good,) = _digits(place.folder)[:1]
-    closed, fifo, file = place.folder / "closed", place.folder / "fifo", place.folder / "file"
-    closed.mkdir(mode=0)
-    os.mkfifo(fifo)
-    file.write_text("mine")
-    names = [
-        "a" * 300,
-        "a" * 5000,
-        "/dev/full",
-        "/dev/full/a",
-        fifo,
-        fifo / "a",
-        file / "a",
-        closed / "a",
-        "\x1b]0;a\x07",
-        "",
-    ]
     commands: list[list[Any]] = [
         ["predict", None, good, good],
         ["predict", run, None, good],
         ["predict", run, "--pairs", None],
-        ["bundle", None, place.folder / "new"],
+        ["bundle", None, "new"],
         ["bundle", run, None],
         ["export", None],
         ["demo", None, "--no-browser"],
@@ -280,15 +263,26 @@ def paths(place: Place) -> Iterator[Failure]:
         ["run", "siamese", "--dataset", "mnist", "--data-dir", None],
         ["compare", f"siamese:{TINY}", f"baseline:{TINY}", "--runs-dir", place.runs, "--csv", None],
     ]
-    os.chdir(place.folder)
     for words in commands:
-        for name in names:
-            given = [name if word is None else word for word in copy.copy(words)]
+        for name in _names(place.folder):
+            os.chdir(tempfile.mkdtemp(dir=place.folder))
+            given = [name if word is None else word for word in words]
             done = forked(given, place.folder)
             what = trouble(done, [0, 2])
-            if what is None and done.status == 2 and done.err.count("\n") != 1:
-                what = f"{done.err.count(chr(10))} lines: {done.err[:200]!r}"
-            yield what and f"{' '.join(str(word)[:40] for word in given)}: {what}"
+            lines = [line for line in done.err.splitlines() if not line.startswith(("pair ", "predict: "))]
+            if what is None and done.status == 2 and len(lines) != 1:
+                what = f"{len(lines)} lines: {done.err[:200]!r}"
+            yield what and f"{printable(' '.join(str(word)[:40] for word in given))}: {what}"
+
+
+def _names(folder: Path) -> list[str | Path]:
+    """Names that no file can have or that are no plain file; as another user than root, of a closed folder as well."""
+    here = Path(tempfile.mkdtemp(dir=folder))
+    (here / "closed").mkdir(mode=0)
+    os.mkfifo(here / "fifo")
+    (here / "file").write_text("mine")
+    below = [here / "fifo", *(here / name / "a" for name in ("fifo", "file", "closed"))]
+    return ["a" * 300, "a" * 5000, "/dev/full", "/dev/full/a", "\x1b]0;a\x07", "", *below]
 
 
 DRILLS = [

@@ -8,6 +8,7 @@ import typer
 
 from siamese_mnist_cli import options
 from siamese_mnist_cli.skipped import located
+from siamese_mnist_cli.tables import safe
 
 Run = Annotated[str, typer.Argument(help="A run's folder, or a variant: its newest run in --runs-dir.")]
 AnyRun = Annotated[str, typer.Argument(help="A run's folder, a bundle, or a variant: its newest run in --runs-dir.")]
@@ -26,7 +27,7 @@ def bundle(
     place = located(run, runs_dir)
     written = write_bundle(place, out)
     load(written)
-    print(json.dumps({"run": str(place), "bundle": str(written)}) if as_json else written)
+    print(json.dumps({"run": str(place), "bundle": str(written)}) if as_json else safe(written))
 
 
 def export(
@@ -50,4 +51,4 @@ def export(
     if as_json:
         print(json.dumps({"run": str(place), "files": [str(file) for file in files]}))
     else:
-        print(*files, sep="\n")
+        print(*map(safe, files), sep="\n")

@@ -10,6 +10,7 @@ import typer
 from siamese_mnist_cli import formats, options, progress, tables
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
+from siamese_mnist_cli.tables import safe
 
 
 @with_settings("seed")
@@ -69,7 +70,7 @@ def compare(
                 progress=lambda each: titled(f"{each.variant}, seed {each.seed}"),
                 jobs=jobs,
                 overall=titled(f"training, {jobs} at once", every=1, unit="runs"),
-                notice=lambda line: print(line, file=sys.stderr),
+                notice=lambda line: print(safe(line), file=sys.stderr),
             )
         )
     rows = compare_runs(outcomes)
@@ -85,6 +86,8 @@ def compare(
     else:
         tables.print_comparison(rows)
     for lost in (outcome for outcome in outcomes if isinstance(outcome, Diverged)):
-        print(f"siamese-mnist: {lost.settings.variant}, seed {lost.settings.seed}: {lost.reason}", file=sys.stderr)
+        print(
+            f"siamese-mnist: {lost.settings.variant}, seed {lost.settings.seed}: {safe(lost.reason)}", file=sys.stderr
+        )
     if not any(row.figures for row in rows if not row.published):
         raise typer.Exit(2)

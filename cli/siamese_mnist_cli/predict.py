@@ -13,6 +13,7 @@ import typer
 
 from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.skipped import located
+from siamese_mnist_cli.tables import safe
 
 Images = Annotated[
     list[Path] | None,
@@ -75,7 +76,7 @@ def predict(
     failures = _stream(answer_files(verifier, given, normalised=normalise), total, as_json)
     if failures:
         for failure in failures:
-            print(f"pair {failure.row}: {failure.reason}", file=sys.stderr)
+            print(f"pair {failure.row}: {safe(failure.reason)}", file=sys.stderr)
         raise UsageError(f"{len(failures)} of {total} pairs have no answer; they are listed above")
 
 
@@ -99,7 +100,8 @@ def _stream(answers: Iterable[Any], total: int, as_json: bool) -> list[Any]:
             elif as_json:
                 print(json.dumps(dataclasses.asdict(answer)), file=out)
             else:
-                writer.writerow(dataclasses.asdict(answer))
+                values = dataclasses.asdict(answer)
+                writer.writerow({**values, "left": safe(answer.left), "right": safe(answer.right)})
             if done % BATCH == 0 or done == total:
                 out.flush()
                 report("scoring", done, total)

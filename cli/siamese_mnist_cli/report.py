@@ -8,6 +8,7 @@ import typer
 
 from siamese_mnist_cli import options
 from siamese_mnist_cli.skipped import name_skipped_below
+from siamese_mnist_cli.tables import safe
 
 
 class Form(StrEnum):
@@ -34,7 +35,7 @@ def report(
 
     if not run:
         name_skipped_below(runs_dir, whole=True)
-    print(write_report(choose_runs(run or (), runs_dir), output, data_dir))
+    print(safe(write_report(choose_runs(run or (), runs_dir), output, data_dir)))
 
 
 def figures(
@@ -52,4 +53,4 @@ def figures(
     if not run:
         name_skipped_below(runs_dir, whole=True)
     for path in write_pictures(choose_runs(run or (), runs_dir), output, form, data_dir):
-        print(path)
+        print(safe(path))

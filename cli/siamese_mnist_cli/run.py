@@ -8,6 +8,7 @@ from rich.console import Console
 
 from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.settings import with_settings
+from siamese_mnist_cli.tables import safe
 
 
 @with_settings()
@@ -59,7 +60,7 @@ def _print_summary(result: Any) -> None:
     }
     width = max(16, *map(len, lines)) + 2
     for name, text in lines.items():
-        console.print(f"{name:<{width}}{text}", markup=False)
+        console.print(f"{name:<{width}}{safe(text)}", markup=False)
     if result.collapsed:
         Console(stderr=True, soft_wrap=True).print(f"warning: {result.collapsed}", markup=False, highlight=False)
 

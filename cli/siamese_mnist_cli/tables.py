@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,9 +12,23 @@ if TYPE_CHECKING:
     from siamese_mnist.runs.comparison import Row
 
 
+class _Console(Console):
+    """A console whose lines bring no control characters of file names to the terminal."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        super().print(*(safe(each) if isinstance(each, str) else each for each in objects), **options)
+
+
+def safe(value: object) -> str:
+    """A name or text of other hands as it is printed, see `printable`."""
+    from siamese_mnist.system.text import printable
+
+    return printable(str(value))
+
+
 def wide_console() -> Console:
     """The console of results: as wide as the terminal, and wide enough for any table in a pipe."""
-    return Console(width=None if Console().is_terminal else 160, highlight=False)
+    return _Console(width=None if Console().is_terminal else 160, highlight=False)
 
 
 def comparison_cells(rows: Sequence[Row]) -> list[list[str]]:

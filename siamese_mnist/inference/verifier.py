@@ -129,7 +129,7 @@ class Verifier:
         for one, other in zip(first.split(_IMAGES), second.split(_IMAGES), strict=True):
             row = torch.arange(len(one))
             scores.append(self._scoring().score_pairs(to_unit(torch.cat([one, other])), row, row + len(one)))
-        return _numpy(torch.cat(scores))
+        return _finite(_numpy(torch.cat(scores)))
 
     def score_rows(self, images: Images, left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
         """Scores of pairs of rows of images, which a Siamese design embeds once each.
@@ -152,7 +152,7 @@ class Verifier:
         rows = rows.astype(np.int64)
         if rows.ndim != 2 or rows.size == 0 or rows.min() < 0 or rows.max() >= len(tensor):
             raise UsageError(f"left and right must be (P,) rows in 0..{len(tensor) - 1}, got {rows.shape[1:]}")
-        return _numpy(self._scoring().score_pairs(to_unit(tensor), *torch.from_numpy(rows)))
+        return _finite(_numpy(self._scoring().score_pairs(to_unit(tensor), *torch.from_numpy(rows))))
 
     def predict_proba(self, left: Images, right: Images) -> NDArray[np.float64]:
         """Calibrated probability of "same" for pairs (P, H, W), (P, H, W) uint8: (P,) in [0, 1]."""
@@ -185,7 +185,7 @@ class Verifier:
             (A, B) float32, higher = more alike.
         """
         first, second = self._checked(a, "a"), self._checked(b, "b")
-        return _numpy(self._scoring().score_matrix(first, second))
+        return _finite(_numpy(self._scoring().score_matrix(first, second)))
 
     def _scoring(self) -> Design:
         """The model in evaluation mode, whatever was done to it: scoring changes nothing in it."""
@@ -210,3 +210,9 @@ class Verifier:
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
+
+
+def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not np.isfinite(scores).all():
+        raise UsageError("the model's scores are not finite numbers; its weights are damaged, train the run again")
+    return scores
