@@ -272,6 +272,8 @@ def paths(place: Place) -> Iterator[Failure]:
             lines = [line for line in done.err.splitlines() if not line.startswith(("pair ", "predict: "))]
             if what is None and done.status == 2 and len(lines) != 1:
                 what = f"{len(lines)} lines: {done.err[:200]!r}"
+            if what is None and not Path("/dev/full").is_char_device():
+                what = "a file has taken the place of a device"
             yield what and f"{printable(' '.join(str(word)[:40] for word in given))}: {what}"
 
 

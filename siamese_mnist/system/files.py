@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all, and files of other hands, read with care."""
 
+import errno
 import os
 import shutil
 import stat
@@ -24,8 +25,10 @@ def unfinished(place: Path) -> Iterator[Path]:
         place: where the file or folder belongs; its parent is made if missing. A file that is there is replaced.
 
     Raises:
-        OSError: if it cannot be written, or `place` is a folder that is not empty.
+        OSError: if it cannot be written, or `place` is a folder that is not empty, a device or a pipe.
     """
+    if place.exists() and not (place.is_file() or place.is_dir()):
+        raise OSError(errno.EINVAL, "it is no regular file", str(place))  # renaming would put a file in its place
     with workspace(place.parent) as folder:
         path = folder / place.name
         yield path

@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import os
 import subprocess
 import sys
 
@@ -69,3 +70,12 @@ def test_a_link_is_not_followed(tmp_path):
     (tmp_path / "a" / ".unfinished-x.1.1-y").symlink_to(tmp_path / "kept")
     sweep(tmp_path / "a")
     assert (tmp_path / "kept" / "mine").read_text() == "mine"
+
+
+def test_a_pipe_stays_a_pipe(tmp_path):
+    """As does a device: root could put a file in the place of /dev/null."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="no regular file"), unfinished(tmp_path / "pipe") as path:
+        path.write_text("a")
+    assert (tmp_path / "pipe").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
