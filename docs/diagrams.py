@@ -113,8 +113,8 @@ def _runs(pixels: Tensor) -> str:
 
 def _images(drawing: Drawing) -> None:
     images = sm.load_dataset("mnist-tenth").test.images
-    drawing.image(LEFT, "image a", images[0])
-    drawing.image(RIGHT, "image b", images[17])
+    drawing.image(LEFT, "image a", images[0, 0])
+    drawing.image(RIGHT, "image b", images[17, 0])
 
 
 def _stacked_top(drawing: Drawing) -> tuple[int, int]:
@@ -259,6 +259,72 @@ def agreement() -> Drawing:
     return drawing
 
 
+def pseudo_siamese() -> Drawing:
+    """Late fusion with a branch for each side."""
+    drawing = Drawing("Pseudo-Siamese design: left and right image have a branch each, with weights of its own")
+    features = sm.create_backbone("report", in_channels=1).feature_dim
+    _images(drawing)
+    for x, side in ((LEFT, "left branch"), (RIGHT, "right branch")):
+        drawing.arrow((x, 70), (x, 90))
+        drawing.box(x, 90, "backbone", side, f"{features:,} features")
+        drawing.arrow((x, 136), (x, 156))
+        drawing.box(x, 156, "head", "head: embed", "once a side")
+    drawing.text(MIDDLE, 110, "weights of", "soft")
+    drawing.text(MIDDLE, 125, "their own", "soft")
+    drawing.shared(179)
+    y = _joined(drawing, 202, "head", "head: compare two embeddings", "once a pair, and cheap")
+    _score(drawing, y, "score", "depends on the order of the images")
+    return drawing
+
+
+def central_surround() -> Drawing:
+    """Late fusion of two streams an image."""
+    drawing = Drawing("Central-surround design: each image is seen as its middle and as a whole at half resolution")
+    streams = sm.DESIGNS["central-surround"].make_backbone(
+        lambda channels, size: sm.create_backbone("report", in_channels=channels, image_size=size), 1, (28, 28)
+    )
+    _images(drawing)
+    for x in (LEFT, RIGHT):
+        for side, seen, stream in ((-35, "middle", "central"), (35, "whole", "surround")):
+            drawing.arrow((x + side / 3, 70), (x + side, 90))
+            drawing.box(x + side, 90, "image", seen, "14 x 14", width=64)
+            drawing.arrow((x + side, 136), (x + side, 156))
+            drawing.box(x + side, 156, "backbone", stream, "backbone", width=64)
+            drawing.arrow((x + side, 202), (x + side, 222))
+        drawing.box(x, 222, "head", "head: embed", f"{streams.feature_dim:,} features")
+    drawing.shared(179)
+    drawing.shared(245)
+    y = _joined(drawing, 268, "head", "head: compare two embeddings", "once a pair, and cheap")
+    _score(drawing, y, "score", "higher = more alike")
+    return drawing
+
+
+def cross_attention() -> Drawing:
+    """Places of one image looked up in the other."""
+    drawing = Drawing("Cross-attention design: places of each image attend to places of the other")
+    design = sm.DESIGNS["cross-attention"]
+    places: Any = design.make_backbone(
+        lambda channels, _: sm.create_backbone("report", in_channels=channels), 1, (28, 28)
+    )
+    _images(drawing)
+    for x in (LEFT, RIGHT):
+        drawing.arrow((x, 70), (x, 90))
+        drawing.box(x, 90, "backbone", "backbone", f"{places.count} places x {places.width}")
+        drawing.arrow((x, 136), (x, 156))
+        other = "b" if x == LEFT else "a"
+        drawing.box(x, 156, "head", f"found in {other}", "what each place", "attends to")
+    drawing.shared(113)
+    for x, far in ((LEFT, RIGHT), (RIGHT, LEFT)):
+        drawing.arrow((far + (x - far) / 8, 136), (x - (x - far) / 8, 156))
+    size = design.head_features(places)
+    y = _joined(drawing, 219, "head", "compare own with found", f"mean over places and both ways: {size}", width=270)
+    drawing.arrow((MIDDLE, y), (MIDDLE, y + 20))
+    layers = HEADS.make("classifier", {}, feature_dim=size).layers
+    drawing.box(MIDDLE, y + 20, "head", "classifier head", _sizes(layers), width=190)
+    _score(drawing, y + 66, "score", "logit of same - logit of different")
+    return drawing
+
+
 def supervision() -> Drawing:
     """What one batch holds under either supervision."""
     drawing = Drawing("Pairs: a loss sees the drawn pairs only. Labels: it sees all pairs within a batch of images")
@@ -295,8 +361,20 @@ def supervision() -> Drawing:
 
 
 DIAGRAMS: dict[str, Callable[[], Drawing]] = {
-    each.__name__: each
-    for each in (stacked, symmetric, siamese, distance, comparison, concatenation, agreement, supervision)
+    each.__name__.replace("_", "-"): each
+    for each in (
+        stacked,
+        symmetric,
+        siamese,
+        pseudo_siamese,
+        central_surround,
+        cross_attention,
+        distance,
+        comparison,
+        concatenation,
+        agreement,
+        supervision,
+    )
 }
 """Diagrams by the name of their file."""
 

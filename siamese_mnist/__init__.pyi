@@ -1,7 +1,9 @@
 from .data import DATASETS as DATASETS
 from .data import SPLITS as SPLITS
+from .data import Dataset as Dataset
 from .data import LabeledImages as LabeledImages
 from .data import Split as Split
+from .data import SplitDataset as SplitDataset
 from .data import load_dataset as load_dataset
 from .data import split_dataset as split_dataset
 from .data.pairs import Pairs as Pairs

@@ -15,8 +15,22 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 
+BUILT_IN = "built in"
+"""Origin of the parts of this library."""
+
+
 class UnknownPartError(UsageError):
-    """A name that no registered part has; the message suggests the nearest ones."""
+    """A name that no registered part has; the message suggests the nearest ones.
+
+    Attributes:
+        kind: of the part, such as "head".
+        name: that is unknown.
+    """
+
+    def __init__(self, message: str, kind: str = "", name: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.name = name
 
 
 class Described(ABC):
@@ -86,7 +100,7 @@ class Registry(Generic[T]):
 
         return add
 
-    def add(self, name: str, value: T, *, origin: str = "built in", summary: str | None = None) -> None:
+    def add(self, name: str, value: T, *, origin: str = BUILT_IN, summary: str | None = None) -> None:
         """Registers `value` under `name`.
 
         Raises:
@@ -134,7 +148,9 @@ class Registry(Generic[T]):
             hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
             broken = f" Not loaded: {'; '.join(f'{k} ({v})' for k, v in self.broken.items())}." if self.broken else ""
             raise UnknownPartError(
-                f"unknown {self.kind} {name!r}{hint} Known {self._plural}: {', '.join(self._parts)}.{broken}"
+                f"unknown {self.kind} {name!r}{hint} Known {self._plural}: {', '.join(self._parts)}.{broken}",
+                self.kind,
+                name,
             )
         return self._parts[name]
 

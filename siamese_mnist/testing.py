@@ -15,18 +15,22 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset
 from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import METRICS, Decision, JudgedPairs
+from siamese_mnist.evaluation.judged import Weighing
+from siamese_mnist.evaluation.metrics import compute
 from siamese_mnist.parts.backbones import create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
-from siamese_mnist.parts.losses import create_loss
+from siamese_mnist.parts.losses import MINERS, create_loss
 from siamese_mnist.registry import options_of
 from siamese_mnist.runs.experiment import learn, untrained
-from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.schedules import SCHEDULES
 from siamese_mnist.settings.settings import Settings
 
@@ -150,6 +154,70 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
     assert same_scores, f"{backbone} / {head} / {loss}: a reloaded model gives other scores"
 
 
+def check_miner(name: str, *, loss: str = "triplet", **options: Any) -> None:
+    """Checks that a miner picks rows of the batch, genuine pairs of one class and impostor pairs of two.
+
+    Args:
+        name: name in `MINERS`.
+        loss: name of a loss that takes a miner.
+        **options: its options.
+    """
+    embeddings, labels = _features()
+    works_for = create_loss(loss, {}, None, {}, classes=_CLASSES, embedding_dim=_FEATURES)
+    picked = MINERS.make(name, options, loss=works_for)(embeddings, labels)
+    assert len(picked) in (3, 4), f"miner {name}: gave {len(picked)} tensors, not three or four"
+    sizes = [len(rows) for rows in picked]
+    pairs = (picked[:2], picked[2:]) if len(picked) == 4 else (picked[:2], picked[::2])
+    assert all(len({len(rows) for rows in pair}) == 1 for pair in pairs), f"miner {name}: its rows differ: {sizes}"
+    for rows in picked:
+        assert rows.dtype == torch.int64, f"miner {name}: rows are {rows.dtype}, not int64"
+        within = bool(((rows >= 0) & (rows < len(labels))).all())
+        assert within, f"miner {name}: picks rows that are not in the batch"
+    (anchors, genuine), (others, impostors) = pairs
+    assert bool((labels[anchors] == labels[genuine]).all()), f"miner {name}: a genuine pair is of two classes"
+    assert bool((anchors != genuine).all()), f"miner {name}: an image is paired with itself"
+    assert bool((labels[others] != labels[impostors]).all()), f"miner {name}: an impostor pair is of one class"
+
+
+def check_metric(name: str) -> None:
+    """Checks a metric's limits and direction, that order does not count, and that its weighted form agrees with it.
+
+    Args:
+        name: name in `METRICS`.
+    """
+    rng = np.random.default_rng(0)
+    same = rng.random(300) < 0.5
+    scores, swapped = ((rng.normal(size=300) + 1.5 * same).round(1) for _ in range(2))
+    decision = Decision(threshold=0.75, slope=1.5)
+    pairs = JudgedPairs(scores=scores, same=same, decision=decision, swapped_scores=swapped)
+    figure = _figure(name, pairs)
+    shuffled = _figure(name, pairs.rows(rng.permutation(300)))
+    assert math.isclose(figure, shuffled, rel_tol=1e-6, abs_tol=1e-9), f"metric {name}: the order of pairs counts"
+    apart = np.where(same, 20.0, -20.0) + rng.normal(size=300)
+    best = _figure(name, JudgedPairs(scores=apart, same=same, decision=decision, swapped_scores=apart))
+    better = METRICS[name].higher_is_better
+    assert best >= figure if better else best <= figure, (
+        f"metric {name}: says that {'more' if better else 'less'} is better, but is {best:.4g} where genuine and "
+        f"impostor scores lie far apart, and {figure:.4g} where they overlap"
+    )
+    if form := METRICS[name].weighted:
+        counts = rng.integers(1, 4, size=300)
+        highest = np.argsort(-scores, kind="stable")
+        (weighted,) = form(Weighing(pairs.rows(highest)).weigh(counts[highest][None].astype(float)))
+        repeated = _figure(name, pairs.rows(np.repeat(np.arange(300), counts)))
+        close = math.isclose(weighted, repeated, rel_tol=1e-6, abs_tol=1e-9)
+        assert close, f"metric {name}: its weighted form gives {weighted}, repeated pairs give {repeated}"
+
+
+def _figure(name: str, pairs: JudgedPairs) -> float:
+    try:
+        value = compute(name, pairs)
+    except UsageError as error:
+        raise AssertionError(str(error)) from error
+    assert value is not None, f"metric {name}: has no figure of {len(pairs.same)} ordinary pairs"
+    return value
+
+
 def check_schedule(name: str) -> None:
     """Checks that a schedule's factor is a finite number >= 0 from the first to the last update.
 
@@ -197,13 +265,13 @@ def check_design(name: str, *, head: str, loss: str | None = None) -> None:
         assert close, f"design {name}: {what} differs from the plain pass by {(scores - plain).abs().max():.2g}"
 
 
-def check_settings(settings: Settings) -> None:
+def check_settings(settings: Settings | str) -> None:
     """Checks that a setting trains a few updates, stays finite, and scores the same after its state is reloaded.
 
     Args:
-        settings: any; data set and numbers of pairs and passes are cut down.
+        settings: any, or an entry such as "siamese:loss=my-loss"; data set, pairs and passes are cut down.
     """
-    dataset, settings = split_dataset(_few()), _cut(settings)
+    dataset, settings = split_dataset(_few()), _cut(_resolved(settings))
     learned = learn(settings, dataset)
     state = learned.model.state_dict()
     for name, values in state.items():
@@ -216,16 +284,15 @@ def check_settings(settings: Settings) -> None:
     assert torch.equal(twin.eval().score_pairs(images, rows, rows.flip(0)), scores), f"{settings}: a copy differs"
 
 
-def check_blind(settings: Settings) -> None:
+def check_blind(settings: Settings | str) -> None:
     """Checks that test images decide nothing: with noise in their place, weights and decision are bit-identical.
 
     Args:
-        settings: any, such as `Settings.resolve("siamese", loss="my-loss")`; it is cut down as in `check_settings`.
+        settings: any, or an entry such as "siamese:loss=my-loss"; cut down as in `check_settings`.
     """
-    dataset, settings = (
-        split_dataset(_few()),
-        _cut(dataclasses.replace(settings, protocol=_with_curve(settings.protocol))),
-    )
+    settings = _resolved(settings)
+    watched = dataclasses.replace(settings, protocol=dataclasses.replace(settings.protocol, curve=True))
+    dataset, settings = split_dataset(_few()), _cut(watched)
     noise = torch.randint(256, dataset.test.images.shape, generator=torch.Generator().manual_seed(0)).byte()
     other = dataclasses.replace(dataset, test=dataset.test._replace(images=noise))
     seen, unseen = learn(settings, dataset), learn(settings, other)
@@ -234,8 +301,8 @@ def check_blind(settings: Settings) -> None:
     assert seen.decision == unseen.decision, "test images reach the threshold or the calibration"
 
 
-def _with_curve(protocol: TrainingProtocol) -> TrainingProtocol:
-    return dataclasses.replace(protocol, curve=True)
+def _resolved(settings: Settings | str) -> Settings:
+    return Settings.resolve(settings) if isinstance(settings, str) else settings
 
 
 def _cut(settings: Settings) -> Settings:

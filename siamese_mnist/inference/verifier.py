@@ -16,6 +16,7 @@ from siamese_mnist.inference.bounds import build_bounded
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
+from siamese_mnist.runs.provenance import missing_part
 from siamese_mnist.runs.store import RunError, list_runs, read_config, read_run, read_weights
 from siamese_mnist.settings.recipes import VARIANTS
 from siamese_mnist.settings.settings import Settings
@@ -74,13 +75,14 @@ def _verifier(
         height, width = values.pop("image_size")
         channels = int(values.pop("channels", 1))  # earlier runs have grey images only
         classes = len(values.pop("classes"))
+        recorded = values.pop("origins", None)  # earlier runs do not say where their parts come from
         settings = Settings.from_dict(values)
         chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
         parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
         parts |= {"image_size": (height, width), "classes": classes, "channels": channels}
         model = build_bounded(parts, weights)
     except UnknownPartError as error:
-        raise RunError(f"{source} needs a part that is not installed: {error}") from error
+        raise RunError(f"{source} needs {missing_part(error, recorded)}") from error
     # What a config.json of other hands can make parts raise is open.
     except Exception as error:
         raise RunError(f"{source} cannot be used ({error}); {remade}") from error

@@ -18,7 +18,7 @@ from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import Assessment, assess, check_both_kinds, collapse, fit, fitting_pairs
-from siamese_mnist.runs.provenance import count_parameters, history, peak_rss_bytes, run_name, versions
+from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.result import FORMAT, Phase1, Phase2, RunResult
 from siamese_mnist.runs.store import check_writable, write_run
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -245,6 +245,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             "image_size": list(dataset.image_size),
             "channels": dataset.channels,
             "classes": list(dataset.classes),
+            "origins": [each._asdict() for each in origins(settings)],
         },
         history=history(*trained.curves),
         scores={
@@ -269,7 +270,7 @@ def _result(work: _Work, trained: Learned, assessment: Assessment, **measured: A
             "split": {"name": settings.split, "fold": settings.fold or 0},
             "seed": settings.seed,
             "config": settings.as_dict(),
-            "versions": versions(),
+            "versions": versions(origins(settings)),
             "machine": machine(),
             "parameters": {
                 "backbone": count_parameters(model.backbone),

@@ -5,12 +5,14 @@ import json
 import math
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
+from siamese_mnist.registry import BUILT_IN, UnknownPartError
+from siamese_mnist.settings.registries import REGISTRIES, ROLES
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import Curve
 
@@ -21,10 +23,49 @@ def run_name(settings: Settings) -> str:
     return f"{settings.variant}-{settings.recipe}-s{settings.seed}-{digest}"
 
 
-def versions() -> dict[str, str]:
-    """Versions of what a result depends on."""
+class Origin(NamedTuple):
+    """Where a part comes from that is not built in."""
+
+    kind: str  # such as "head"
+    name: str
+    package: str  # distribution and version
+
+
+def origins(settings: Settings) -> list[Origin]:
+    """Parts of other packages that a run is made with."""
+    named = {
+        "variants": settings.variant,
+        "recipes": settings.recipe,
+        "designs": settings.design,
+        "schedules": settings.protocol.schedule,
+        "splits": settings.split,
+        "datasets": settings.dataset,
+    }
+    chosen = [(REGISTRIES[plural], name) for plural, name in named.items()]
+    chosen += [(registry, name) for role, registry in ROLES.items() if (name := getattr(settings.parts, role))]
+    parts = ((registry.kind, registry.part(name.partition(":")[0])) for registry, name in chosen)
+    return [Origin(kind, part.name, part.origin) for kind, part in parts if part.origin != BUILT_IN]
+
+
+def missing_part(error: UnknownPartError, recorded: Any) -> str:
+    """What a run needs that is not there, in words.
+
+    Args:
+        error: says which part is unknown.
+        recorded: the run's `origins`, as its config.json holds them, or whatever stands there.
+    """
+    if isinstance(recorded, list):
+        for each in recorded:
+            if isinstance(each, Mapping) and (each.get("kind"), each.get("name")) == (error.kind, error.name):
+                return f"{error.kind} {error.name!r} of {each.get('package')}, which is not installed"
+    return f"a part that is not installed: {error}"
+
+
+def versions(others: Iterable[Origin] = ()) -> dict[str, str]:
+    """Versions of what a result depends on: of this library, those below it, and the packages of other parts."""
     packages = ("siamese-mnist", "torch", "pytorch-metric-learning", "scikit-learn", "numpy")
-    return {"python": platform.python_version(), **{name.replace("-", "_"): version(name) for name in packages}}
+    found = {name: version(name) for name in packages} | dict(each.package.rsplit(" ", 1) for each in others)
+    return {"python": platform.python_version(), **{name.replace("-", "_"): number for name, number in found.items()}}
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -1,1 +1,1 @@
-"""Parts for siamese-mnist."""
+"""One part of every kind for siamese-mnist, the smallest useful one of each in a file of its own."""

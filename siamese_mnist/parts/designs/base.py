@@ -204,7 +204,11 @@ class Design(nn.Module, ABC):
 
 
 class PairFusion(Design):
-    """A design whose head reads the features of a pair as a whole, and answers with two logits."""
+    """A design whose head reads the features of a pair as a whole, and answers with two logits.
+
+    A subclass implements `class_features` and `pair_features`; where images can be prepared once for all their pairs,
+    it replaces the rest by something faster.
+    """
 
     head_base = StackedHead
     head: StackedHead
@@ -212,6 +216,26 @@ class PairFusion(Design):
     def _logits(self, features: Tensor) -> Tensor:
         """Logits (P, 2) of pairs from their features; class 1 = same."""
         return cast(Tensor, self.head(features))
+
+    @torch.no_grad()
+    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
+        """Features (P, D) of all pairs of rows of images (N, C, H, W), in evaluation mode."""
+        chunks = zip(pairs.left.split(CHUNK), pairs.right.split(CHUNK), strict=True)
+        return torch.cat([self.pair_features(images[left], images[right]) for left, right in chunks])
+
+    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
+        """Features of some pairs out of a bank of all: (rows, D)."""
+        return bank[rows]
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" (P,) of images (P, C, H, W) and (P, C, H, W) in [0, 1]."""
+        return self.score_features(self.pair_features(left, right))
+
+    @torch.no_grad()
+    def score_pairs(self, images: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" (P,), in evaluation mode and bounded memory; see `Design.score_pairs`."""
+        chunks = zip(left.split(CHUNK), right.split(CHUNK), strict=True)
+        return torch.cat([self(images[first], images[second]) for first, second in chunks])
 
     def score_features(self, features: Tensor) -> Tensor:
         """Log-odds of "same" (P,)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.backbones import SharesPairs
-from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, MakeBackbone, PairFusion, log_odds
+from siamese_mnist.parts.designs.base import DESIGNS, SCORED, MakeBackbone, PairFusion, log_odds
 
 
 @DESIGNS.register("stacked")
@@ -32,12 +32,7 @@ class Stacked(PairFusion):
         """Features (P, D) of all pairs of rows of images (N, C, H, W), in evaluation mode."""
         if isinstance(self.backbone, SharesPairs):
             return self.backbone.pair_features(images, pairs.left, pairs.right)
-        chunks = zip(pairs.left.split(CHUNK), pairs.right.split(CHUNK), strict=True)
-        return torch.cat([self.pair_features(images[left], images[right]) for left, right in chunks])
-
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Features of some pairs out of a bank of all: (rows, D)."""
-        return bank[rows]
+        return super().feature_bank(images, pairs)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" (P,); the mean over both orders of the images if the head asks for that."""
