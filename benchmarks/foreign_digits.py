@@ -23,6 +23,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from siamese_mnist.data import Preprocessing
 from siamese_mnist.data.pairs import Pairs, draw_pairs
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import evaluate
@@ -51,8 +52,9 @@ def measure(verifier: Verifier, pairs: Pairs, *, normalised: bool) -> dict[str, 
         folder = Path(name)
         names = write_images(folder, None if normalised else verifier.image_size)
         rows = enumerate(zip(pairs.left.tolist(), pairs.right.tolist(), strict=True), start=1)
+        chosen = Preprocessing.MNIST if normalised else Preprocessing.PLAIN
         files = [FilePair(row=row, left=names[a], right=names[b], folder=folder) for row, (a, b) in rows]
-        answers = [each for each in answer_files(verifier, files, normalised=normalised) if isinstance(each, Answer)]
+        answers = [each for each in answer_files(verifier, files, preprocessing=chosen) if isinstance(each, Answer)]
     if len(answers) != len(files):
         raise UsageError(f"{len(files) - len(answers)} of {len(files)} pairs have no answer")
     same = pairs.same.numpy()

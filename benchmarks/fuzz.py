@@ -31,9 +31,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from siamese_mnist.data import load_dataset
+from siamese_mnist.data import Preprocessing, load_dataset
 from siamese_mnist.errors import UsageError
-from siamese_mnist.inference.prediction import read_file
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.bundle import FILES, MANIFEST, write_bundle
 from siamese_mnist.runs.experiment import run
@@ -122,7 +121,7 @@ def _image_cases() -> tuple[Callable[[random.Random, Path], Case], Callable[[Pat
         path.write_bytes(_damaged(rng, rng.choice(good[name])))
         return f"image, {name}", path
 
-    return make, lambda path: read_file(path, (28, 28), normalised=True)
+    return make, lambda path: Preprocessing.MNIST.read(path, size=(28, 28))
 
 
 def _encoded(image: np.ndarray, name: str) -> bytes:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from siamese_mnist_cli.main import main
 
 import siamese_mnist as sm
-from siamese_mnist.data import Dataset, load_dataset
+from siamese_mnist.data import Dataset, Preprocessing, load_dataset
 from siamese_mnist.parts.designs import build_model
 from siamese_mnist.runs.store import list_runs
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -32,7 +32,7 @@ sm.RECIPES.add(
 def load_small(root=None, download=False):  # noqa: ARG001
     """First 600 training and 300 test images of MNIST."""
     train, test, classes = load_dataset("mnist-tenth")
-    return Dataset(train.select(slice(600)), test.select(slice(300)), classes)
+    return Dataset(train.select(slice(600)), test.select(slice(300)), classes, Preprocessing.MNIST)
 
 
 @pytest.fixture(scope="session")

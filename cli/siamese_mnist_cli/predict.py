@@ -29,12 +29,13 @@ def predict(
         typer.Option(help="CSV file with columns left,right: image files, relative to its own folder."),
     ] = None,
     normalise: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--normalise/--no-normalise",
-            help="Bring images to MNIST's convention: light on dark, 20 x 20 box, centred by mass.",
+            help="Bring images to MNIST's convention: light on dark, 20 x 20, centred by mass; or just resize them.",
+            show_default="as the run's training images were prepared",
         ),
-    ] = True,
+    ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON and nothing else: one object, or one a line for many pairs.")
@@ -42,9 +43,10 @@ def predict(
 ) -> None:
     """Tell whether two images show the same class, and how sure that is.
 
-    Images may be of any format, size and colour, dark on light or light on dark. For many pairs, rows are printed as
-    CSV while they are found; pairs that cannot be answered are listed on stderr at the end.
+    Images may be of any format, size and colour, and are prepared as the run's training images were. For many pairs,
+    rows are printed as CSV while they are found; pairs that cannot be answered are listed on stderr at the end.
     """
+    from siamese_mnist.data.preprocessing import Preprocessing
     from siamese_mnist.errors import UsageError
     from siamese_mnist.inference.prediction import (
         Failure,
@@ -65,29 +67,43 @@ def predict(
     total = count_pairs(source) if source else 1
     place = located(run, runs_dir)
     verifier = load(place)
+    chosen = verifier.preprocessing
+    if normalise is not None:
+        chosen = Preprocessing.MNIST if normalise else Preprocessing.PLAIN
+        chosen.check(verifier.channels)
+    override = _override(verifier.preprocessing, chosen)
     if source is None:
         left, right = map(str, named)
-        answer = next(answer_files(verifier, [FilePair(row=1, left=left, right=right)], normalised=normalise))
+        answer = next(answer_files(verifier, [FilePair(row=1, left=left, right=right)], preprocessing=chosen))
         if isinstance(answer, Failure):
             raise UsageError(answer.reason)
-        print(json.dumps({**dataclasses.asdict(answer), "run": str(place)}) if as_json else _text(answer))
+        values = {**dataclasses.asdict(answer), "run": str(place), **override}
+        print(json.dumps(values) if as_json else _text(answer))
         return
     given = pairs_of_folder(source) if source.is_dir() else pairs_of_csv(source)
-    failures = _stream(answer_files(verifier, given, normalised=normalise), total, as_json)
+    failures = _stream(answer_files(verifier, given, preprocessing=chosen), total, override if as_json else None)
     if failures:
         for failure in failures:
             print(f"pair {failure.row}: {safe(failure.reason)}", file=sys.stderr)
         raise UsageError(f"{len(failures)} of {total} pairs have no answer; they are listed above")
 
 
-def _stream(answers: Iterable[Any], total: int, as_json: bool) -> list[Any]:
-    """Prints answers as they come and returns the failures."""
+def _override(own: str, chosen: str) -> dict[str, Any]:
+    """What JSON says, and stderr now, of a preprocessing that is not the run's own; nothing where it is."""
+    if chosen == own:
+        return {}
+    print(f"siamese-mnist: preprocessing {chosen}, where the run's own is {own}", file=sys.stderr)
+    return {"override": {"preprocessing": chosen, "run": own}}
+
+
+def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> list[Any]:
+    """Prints answers as they come, as JSON with `more` or, where that is None, as CSV; returns the failures."""
     from siamese_mnist.inference.prediction import BATCH, Answer, Failure
 
     out = sys.stdout  # a live bar puts another one in its place
     failures: list[Any] = []
     writer = csv.DictWriter(out, [field.name for field in dataclasses.fields(Answer)], lineterminator="\n")
-    if not as_json:
+    if more is None:
         writer.writeheader()
     # Rows and a bar in one terminal would overwrite each other.
     shown = nullcontext(lambda title, unit: lambda *update: None) if out.isatty() else progress.shown()  # noqa: ARG005
@@ -97,8 +113,8 @@ def _stream(answers: Iterable[Any], total: int, as_json: bool) -> list[Any]:
         for done, answer in enumerate(answers, start=1):
             if isinstance(answer, Failure):
                 failures.append(answer)
-            elif as_json:
-                print(json.dumps(dataclasses.asdict(answer)), file=out)
+            elif more is not None:
+                print(json.dumps({**dataclasses.asdict(answer), **more}), file=out)
             else:
                 values = dataclasses.asdict(answer)
                 writer.writerow({**values, "left": safe(answer.left), "right": safe(answer.right)})

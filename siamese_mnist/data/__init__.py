@@ -6,6 +6,7 @@ from typing import Any
 
 from siamese_mnist.data import builtin, folder, idx, omniglot  # noqa: F401
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
+from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, split_dataset
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "LabeledImages",
+    "Preprocessing",
     "Split",
     "SplitDataset",
     "default_root",

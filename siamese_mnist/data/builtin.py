@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
+from siamese_mnist.data.preprocessing import Preprocessing
 
 SHA256 = {
     "mnist-tenth.npz": "18c9b695305efafd33c7c538f6438582dada91986c65f4e078b8868bce0d18bb",
@@ -39,7 +40,7 @@ def load_mnist_tenth(root: Path | None = None, download: bool = False) -> Datase
         )
         for split in ("train", "test")
     )
-    return Dataset(train, test, tuple("0123456789"))
+    return Dataset(train, test, tuple("0123456789"), Preprocessing.MNIST)
 
 
 @DATASETS.register("glyphs")
@@ -61,7 +62,8 @@ def load_glyphs(root: Path | None = None, download: bool = False) -> Dataset:  #
     images, labels, groups = (torch.from_numpy(arrays[name]) for name in ("images", "labels", "writers"))
     glyphs = LabeledImages(images.unsqueeze(1), labels, groups)
     last = torch.arange(len(labels)) % _DISTORTIONS == _DISTORTIONS - 1
-    return Dataset(glyphs.select(~last), glyphs.select(last), tuple(arrays["classes"].tolist()))
+    classes = tuple(arrays["classes"].tolist())
+    return Dataset(glyphs.select(~last), glyphs.select(last), classes, Preprocessing.MNIST)
 
 
 def _read(name: str) -> Mapping[str, NDArray[Any]]:

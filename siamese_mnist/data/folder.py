@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
-from siamese_mnist.data.normalisation import ImageError, normalise, read_image
+from siamese_mnist.data.normalisation import ImageError, read_image
 from siamese_mnist.data.picture import pixels, read_size
+from siamese_mnist.data.preprocessing import Preprocessing
 
 Pixels = NDArray[np.uint8]  # (C, H, W)
 Reader = Callable[[Path], Pixels]
@@ -45,7 +46,7 @@ def load_folder(
         raise DataError(f"channels must be auto, 1 or 3, got {channels!r}")
     wanted = None if size is None else read_size(size)
     colour = None if channels == "auto" else int(channels) == 3
-    return _load(root, lambda path: pixels(read_image(path), colour=colour, size=wanted))
+    return _load(root, lambda path: pixels(read_image(path), colour=colour, size=wanted), Preprocessing.PLAIN)
 
 
 @DATASETS.register("folder-normalised")
@@ -57,7 +58,8 @@ def load_normalised_folder(
 ) -> Dataset:
     """Your own images as `folder`, but of any size, light on dark or dark on light: brought to MNIST's convention.
 
-    This is what `siamese-mnist predict` does with the images that it is asked about, see `normalisation.normalise`.
+    `siamese-mnist predict` does the same with what a model trained on them is asked about, see
+    `normalisation.normalise`.
 
     Args:
         root: folder that holds `train` and `test`.
@@ -69,10 +71,10 @@ def load_normalised_folder(
         DataError: if a folder is missing or empty, an image is unreadable or has no ink, or classes differ.
     """
     field = read_size(size)
-    return _load(root, lambda path: normalise(read_image(path), field)[None])
+    return _load(root, lambda path: Preprocessing.MNIST.read(path, size=field), Preprocessing.MNIST)
 
 
-def _load(root: Path, read: Reader) -> Dataset:
+def _load(root: Path, read: Reader, preprocessing: Preprocessing) -> Dataset:
     classes = _class_names(root / "train")
     unknown = sorted(set(_class_names(root / "test")) - set(classes))
     if unknown:
@@ -80,7 +82,7 @@ def _load(root: Path, read: Reader) -> Dataset:
     train, test = (_read_split(root / split, classes, read) for split in ("train", "test"))
     if train.images.shape[1] != test.images.shape[1]:  # one picture in colour gives all of them three channels
         train, test = (part._replace(images=part.images.expand(-1, 3, -1, -1).contiguous()) for part in (train, test))
-    return Dataset(train, test, classes)
+    return Dataset(train, test, classes, preprocessing)
 
 
 def _class_names(split: Path) -> tuple[str, ...]:

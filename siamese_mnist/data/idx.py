@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
+from siamese_mnist.data.preprocessing import Preprocessing
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _DIGITS = tuple("0123456789")
@@ -35,6 +36,7 @@ class IdxSource:
         transposed: whether the file stores images with rows and columns exchanged.
         first_label: label of the first class in the file.
         writer_column: column of the labels that numbers the writers, or None.
+        preprocessing: how a picture file becomes an image like these.
     """
 
     name: str
@@ -45,6 +47,7 @@ class IdxSource:
     transposed: bool = False
     first_label: int = 0
     writer_column: int | None = None
+    preprocessing: Preprocessing = Preprocessing.MNIST
 
     def __call__(self, root: Path, download: bool) -> Dataset:
         """Reads the four files below `root`, downloading them first if asked and missing.
@@ -56,7 +59,10 @@ class IdxSource:
             self._download(root)
         train_images, train_labels, test_images, test_labels = (self._read(root, stem) for stem in self.stems)
         return Dataset(
-            self._pack(train_images, train_labels), self._pack(test_images, test_labels), classes=self.classes
+            self._pack(train_images, train_labels),
+            self._pack(test_images, test_labels),
+            classes=self.classes,
+            preprocessing=self.preprocessing,
         )
 
     def _find(self, root: Path, stem: str) -> Path | None:
@@ -158,7 +164,11 @@ _SOURCES = {
         name="mnist", torchvision_class="MNIST", stems=_MNIST_STEMS
     ),
     "Fashion-MNIST: ten kinds of garment, 60,000 / 10,000.": IdxSource(
-        name="fashion-mnist", torchvision_class="FashionMNIST", stems=_MNIST_STEMS, classes=_GARMENTS
+        name="fashion-mnist",
+        torchvision_class="FashionMNIST",
+        stems=_MNIST_STEMS,
+        classes=_GARMENTS,
+        preprocessing=Preprocessing.PLAIN,
     ),
     "Kuzushiji-MNIST: ten hiragana, 60,000 / 10,000.": IdxSource(
         name="kmnist", torchvision_class="KMNIST", stems=_MNIST_STEMS, classes=_KANA

@@ -1,10 +1,13 @@
 """Labelled images in memory: the form in which every data set reaches the rest of the library."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Registry
 
@@ -31,12 +34,24 @@ class LabeledImages(NamedTuple):
         return LabeledImages(self.images.to(device), self.labels.to(device), groups)
 
 
-class Dataset(NamedTuple):
-    """A training and a test set of the same classes, image size and channels."""
+@dataclass(frozen=True)
+class Dataset:
+    """A training and a test set of the same classes, image size and channels: `train, test, classes = dataset`.
+
+    Attributes:
+        train: training images.
+        test: test images.
+        classes: class names, by label.
+        preprocessing: how a picture file becomes an image like these; models trained on them keep to it.
+    """
 
     train: LabeledImages
     test: LabeledImages
-    classes: tuple[str, ...]  # class names, by label
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing = Preprocessing.PLAIN
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.train, self.test, self.classes))
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -70,7 +85,12 @@ def checked(dataset: Dataset, source: str) -> Dataset:
         raise DataError(f"{source}: training and test images differ in size; make them the same")
     if train.images.shape[1] != test.images.shape[1]:
         raise DataError(f"{source}: of training and test images one is grey, the other in colour; make them the same")
-    return Dataset(train, test, dataset.classes)
+    try:
+        preprocessing = Preprocessing(dataset.preprocessing)
+        preprocessing.check(train.images.shape[1])
+    except UsageError as error:
+        raise DataError(f"{source}: {error}") from error
+    return Dataset(train, test, dataset.classes, preprocessing)
 
 
 def _checked_part(part: LabeledImages, classes: int, source: str, kind: str) -> LabeledImages:

@@ -159,25 +159,6 @@ def normalise(image: "Image | ArrayLike", size: tuple[int, int] = (_FIELD, _FIEL
     return field
 
 
-def unchanged(image: "Image | ArrayLike", size: tuple[int, int] = (_FIELD, _FIELD)) -> NDArray[np.uint8]:
-    """An image that follows the convention already, as (H, W) uint8.
-
-    Args:
-        image: see `to_grey`.
-        size: height and width that it must have.
-
-    Raises:
-        ImageError: if it has another size.
-    """
-    grey = to_grey(image)
-    if grey.shape != size:
-        raise ImageError(
-            f"an image of {grey.shape[1]} x {grey.shape[0]} pixels needs normalising; "
-            f"only {size[1]} x {size[0]} can be used as they are"
-        )
-    return np.rint(grey * 255).astype(np.uint8)
-
-
 @contextmanager
 def _without_remarks() -> Iterator[None]:
     """Keeps what libtiff itself writes to the terminal about damage from it; the error that follows says enough."""

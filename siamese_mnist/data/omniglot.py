@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
-from siamese_mnist.data.normalisation import read_image
-from siamese_mnist.data.picture import pixels, read_size
+from siamese_mnist.data.picture import read_size
+from siamese_mnist.data.preprocessing import Preprocessing
 
 _FOLDER = "omniglot-py"
 _HALVES = ("images_background", "images_evaluation")
@@ -46,15 +46,13 @@ def load_omniglot(root: Path, download: bool = False, *, size: int | str = 28) -
     drawers = {name: number for number, name in enumerate(dict.fromkeys(each.drawer for each in both))}
     train, test = (
         LabeledImages(
-            torch.from_numpy(
-                np.stack([255 - pixels(read_image(each.path), colour=False, size=field) for each in half])
-            ),
+            torch.from_numpy(np.stack([Preprocessing.INVERTED.read(each.path, size=field) for each in half])),
             torch.tensor([classes[each.character] for each in half]),
             torch.tensor([drawers[each.drawer] for each in half]),
         )
         for half in halves
     )
-    return Dataset(train, test, tuple(classes))
+    return Dataset(train, test, tuple(classes), Preprocessing.INVERTED)
 
 
 def _folder(root: Path, half: str) -> Path:

@@ -4,13 +4,14 @@ Folds are drawn once and for all: the same data set gives the same folds on ever
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from siamese_mnist.data.images import Dataset, LabeledImages
+from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Registry
 
@@ -29,6 +30,7 @@ class SplitDataset:
         test: images that decide nothing; labels are 0 .. len(test_classes) - 1.
         classes: names of the training and validation classes, by label.
         test_classes: names of the test classes, by label.
+        preprocessing: how a picture file becomes an image like these; a split keeps its data set's.
     """
 
     train: LabeledImages
@@ -36,6 +38,7 @@ class SplitDataset:
     test: LabeledImages
     classes: tuple[str, ...]
     test_classes: tuple[str, ...]
+    preprocessing: Preprocessing = Preprocessing.PLAIN
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -78,7 +81,7 @@ class Split(ABC):
         """
         if not 0 <= fold < self.folds:
             raise UsageError(f"fold must lie in 0..{self.folds - 1}, got {fold}")
-        return self.divide(dataset, fold)
+        return replace(self.divide(dataset, fold), preprocessing=dataset.preprocessing)
 
     @abstractmethod
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from siamese_mnist.data import Preprocessing
 from siamese_mnist.demo.digits import Digits, load_digits
 from siamese_mnist.demo.drawings import Image
 from siamese_mnist.demo.nearest import Neighbour, Neighbours
@@ -109,6 +110,11 @@ def open_answers(place: Path, data_dir: str | Path | None, rng: np.random.Genera
     verifier = load(place)
     if verifier.channels != 1:
         raise UsageError(f"{place} takes images in colour, and the page draws in grey; name a run on grey images")
+    if verifier.preprocessing is not Preprocessing.MNIST:
+        raise UsageError(
+            f"{place} takes pictures {verifier.preprocessing.summary}, and the page's drawings are "
+            f"{Preprocessing.MNIST.summary}; name a run on such images, of --dataset folder-normalised for your own"
+        )
     about = describe(place)
     digits = load_digits(about.pop("config"), None if data_dir is None else str(data_dir))
     return Answers(verifier, digits, about, rng)

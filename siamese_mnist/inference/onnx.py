@@ -1,11 +1,11 @@
 """A verifier's network as ONNX files, for programs without PyTorch.
 
-All take any number of images, the pixels as they are: uint8 (N, H, W), light on dark, or (N, 3, H, W) in colour.
+All take any number of images, prepared as `export.json` says: uint8 (N, H, W) in grey, or (N, 3, H, W) in colour.
 
 - `pair_scorer.onnx`: `left`, `right` (P, H, W) to `score` (P,) and `probability` of "same" (P,).
 - `embedder.onnx`, designs that embed only: `images` (N, H, W) to `embeddings` (N, E).
 - `embedding_scorer.onnx`, designs that embed only: `left`, `right` (P, E) to `score` (P,) and `probability` (P,).
-- `export.json`: threshold, slope, and size and channels of the images.
+- `export.json`: threshold, slope, size and channels of the images, and how a picture file becomes one.
 """
 
 import contextlib
@@ -132,6 +132,7 @@ def _write(verifier: Verifier, folder: Path) -> None:
     about = {
         "image_size": [height, width],
         "channels": verifier.channels,
+        "preprocessing": verifier.preprocessing,
         "threshold": verifier.decision.threshold,
         "slope": verifier.decision.slope,
     }

@@ -8,10 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from siamese_mnist.data.normalisation import ImageError, normalise, read_image, unchanged
-from siamese_mnist.data.picture import pixels
+from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.verifier import Verifier
 
@@ -69,36 +67,15 @@ class Failure:
     reason: str
 
 
-def read_file(path: Path, image_size: tuple[int, int], *, normalised: bool, channels: int = 1) -> NDArray[np.uint8]:
-    """An image file as a verifier takes it: uint8 (H, W), or (3, H, W) in colour.
-
-    Args:
-        path: the file.
-        image_size: height and width of the verifier's images.
-        normalised: whether grey images are brought to MNIST's convention.
-        channels: of the verifier's images. Pictures in colour are resized and otherwise left as they are.
-
-    Raises:
-        ImageError: naming the file and what is wrong with it.
-    """
-    image = read_image(path)
-    if channels == 3:
-        return pixels(image, colour=True, size=image_size)
-    try:
-        return (normalise if normalised else unchanged)(image, image_size)
-    except ImageError as error:
-        raise ImageError(f"{path}: {error}") from error
-
-
 def answer_files(
-    verifier: Verifier, pairs: Iterable[FilePair], *, normalised: bool = True, batch: int = BATCH
+    verifier: Verifier, pairs: Iterable[FilePair], *, preprocessing: Preprocessing | None = None, batch: int = BATCH
 ) -> Iterator[Answer | Failure]:
     """Yields an answer or a failure for every pair, in order.
 
     Args:
         verifier: what decides.
         pairs: read as the answers are taken.
-        normalised: whether images are brought to MNIST's convention, see `normalisation.normalise`.
+        preprocessing: another way to prepare the files than the verifier's own.
         batch: pairs scored at a time.
     """
 
@@ -108,8 +85,7 @@ def answer_files(
         if not name:
             return "a name is missing; give two image files"
         try:
-            place, size = folder / name, verifier.image_size
-            return read_file(place, size, normalised=normalised, channels=verifier.channels).tobytes()
+            return verifier.read(folder / name, preprocessing).tobytes()
         except UsageError as error:
             return str(error)
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from siamese_mnist.data.preprocessing import Preprocessing, preprocessing_of
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.inference.bounds import build_bounded
@@ -71,7 +72,8 @@ def _verifier(
 ) -> "Verifier":
     remade = f"train the run {'that this bundle is of ' if is_bundle(source) else ''}again"
     try:
-        values = dict(config)
+        values, preprocessing = dict(config), preprocessing_of(config)
+        values.pop("preprocessing", None)
         height, width = values.pop("image_size")
         channels = int(values.pop("channels", 1))  # earlier runs have grey images only
         classes = len(values.pop("classes"))
@@ -90,7 +92,7 @@ def _verifier(
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
-    return Verifier(model, chosen, image_size=(height, width), channels=channels)
+    return Verifier(model, chosen, image_size=(height, width), channels=channels, preprocessing=preprocessing)
 
 
 class Verifier:
@@ -103,13 +105,39 @@ class Verifier:
         decision: its threshold and calibration.
         image_size: height and width of the images it takes.
         channels: of the images it takes: 1 for grey, 3 for colour.
+        preprocessing: how a picture file becomes such an image, see `read`.
     """
 
-    def __init__(self, model: Design, decision: Decision, *, image_size: tuple[int, int], channels: int = 1) -> None:
+    def __init__(
+        self,
+        model: Design,
+        decision: Decision,
+        *,
+        image_size: tuple[int, int],
+        channels: int = 1,
+        preprocessing: Preprocessing = Preprocessing.PLAIN,
+    ) -> None:
         self.model = model.eval()
         self.decision = decision
         self.image_size = image_size
         self.channels = channels
+        self.preprocessing = preprocessing
+
+    def read(self, path: str | Path, preprocessing: Preprocessing | None = None) -> NDArray[np.uint8]:
+        """A picture file as this verifier takes it, prepared as the images that the model was trained on.
+
+        Args:
+            path: a file of any raster format that Pillow knows, of any size.
+            preprocessing: another way than the model's own.
+
+        Returns:
+            (C, H, W) uint8; `read(path)[None]` is a batch of one.
+
+        Raises:
+            UsageError: if the file cannot be read or used, or the preprocessing does not give this model's channels.
+        """
+        chosen = self.preprocessing if preprocessing is None else preprocessing
+        return chosen.read(path, size=self.image_size, channels=self.channels)
 
     def score(self, left: Images, right: Images) -> NDArray[np.float32]:
         """Scores of pairs.

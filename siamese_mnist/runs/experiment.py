@@ -244,6 +244,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             **settings.as_dict(),
             "image_size": list(dataset.image_size),
             "channels": dataset.channels,
+            "preprocessing": dataset.preprocessing,
             "classes": list(dataset.classes),
             "origins": [each._asdict() for each in origins(settings)],
         },

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from siamese_mnist.data.preprocessing import preprocessing_of
 from siamese_mnist.evaluation.metrics import Metric, single_metrics
 from siamese_mnist.system.templates import render
 
@@ -24,6 +25,7 @@ def model_card(config: Mapping[str, Any], decision: Mapping[str, float], metrics
         "siamese_mnist.runs",
         "model_card.md",
         config=config,
+        preprocessing=preprocessing_of(config),
         decision=decision,
         metrics=metrics,
         parts=", ".join(f"{role} `{parts[role]}`" for role in ("backbone", "head", "loss", "miner") if parts.get(role)),

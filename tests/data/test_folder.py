@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from siamese_mnist.data import DataError, load_dataset
+from siamese_mnist.data import DataError, Preprocessing, load_dataset
 from siamese_mnist.errors import UsageError
 
 
@@ -195,15 +195,13 @@ def test_class_that_the_test_set_lacks(root):
 
 def test_normalised_images_of_any_size_and_polarity(root):
     """What training sees is what `predict` would ask about."""
-    from siamese_mnist.inference.prediction import read_file
-
     folder = root / "train" / "naught"
     Image.fromarray(255 - np.asarray(Image.open(folder / "0.png"))).resize((90, 112)).save(folder / "0.jpg")
     loaded = load_dataset("folder-normalised", root)
     assert loaded.image_size == (28, 28)
     paths = [path for name in loaded.classes for path in sorted((root / "train" / name).iterdir())]
     for path, image in zip(paths, loaded.train.images[:, 0].numpy(), strict=True):
-        np.testing.assert_array_equal(image, read_file(path, (28, 28), normalised=True), err_msg=str(path))
+        np.testing.assert_array_equal(image, Preprocessing.MNIST.read(path, size=(28, 28))[0], err_msg=str(path))
 
 
 def test_normalised_image_without_ink_is_named(root):

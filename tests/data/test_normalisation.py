@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 
 from siamese_mnist import UsageError
 from siamese_mnist.data import normalisation
-from siamese_mnist.data.normalisation import normalise, read_image, to_grey, unchanged
+from siamese_mnist.data.normalisation import normalise, read_image, to_grey
 
 MODES = ("L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LA", "I", "F", "I;16")
 
@@ -147,13 +147,6 @@ def test_empty(image):
 def test_arrays_that_are_no_images(shape):
     with pytest.raises(UsageError, match="an image must be"):
         normalise(np.zeros(shape))
-
-
-def test_unchanged(seven):
-    assert np.array_equal(unchanged(Image.fromarray(seven)), seven)
-    assert np.array_equal(unchanged(seven), seven)
-    with pytest.raises(UsageError, match="30 x 20 pixels needs normalising; only 28 x 28"):
-        unchanged(np.zeros((20, 30), np.uint8))
 
 
 def test_grey_is_pillows(digits):

@@ -73,6 +73,7 @@ def test_trained_runs(variant, finished, small, tmp_path):
     assert about == {
         "image_size": [28, 28],
         "channels": 1,
+        "preprocessing": "mnist",
         "threshold": decision.threshold,
         "slope": decision.slope,
     }

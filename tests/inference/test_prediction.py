@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from siamese_mnist import UsageError, load
-from siamese_mnist.inference import prediction
+from siamese_mnist.data import Preprocessing, preprocessing
 from siamese_mnist.inference.prediction import (
     Answer,
     Failure,
@@ -35,7 +35,7 @@ def tool(request, finished):
 
 def test_answers_are_the_verifiers(tool, folder, small):
     pixels = small.test.images.numpy()
-    answers = list(answer_files(tool, pairs_of_folder(folder), normalised=False, batch=4))
+    answers = list(answer_files(tool, pairs_of_folder(folder), preprocessing=Preprocessing.PLAIN, batch=4))
     left, right = pixels[[0, 0, 0, 1, 1, 2]], pixels[[1, 2, 3, 2, 3, 3]]
     assert [(each.left, each.right) for each in answers][:4] == [
         ("0.png", "1.png"),
@@ -84,8 +84,8 @@ def test_rows_come_while_pairs_are_read(tool, folder):
 
 def test_every_file_is_read_once(tool, folder, monkeypatch):
     seen = []
-    read = prediction.read_image
-    monkeypatch.setattr(prediction, "read_image", lambda path: seen.append(path.name) or read(path))
+    read = preprocessing.read_image
+    monkeypatch.setattr(preprocessing, "read_image", lambda path: seen.append(path.name) or read(path))
     assert len(list(answer_files(tool, pairs_of_folder(folder), batch=2))) == 6
     assert sorted(seen) == ["0.png", "1.png", "2.png", "3.png"]
 
