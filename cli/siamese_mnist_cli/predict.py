@@ -77,7 +77,7 @@ def predict(
         answer = next(answer_files(verifier, [FilePair(row=1, left=left, right=right)], preprocessing=chosen))
         if isinstance(answer, Failure):
             raise UsageError(answer.reason)
-        values = {**dataclasses.asdict(answer), "run": str(place), **override}
+        values = {**answer.as_dict(), "run": str(place), **override}
         print(json.dumps(values) if as_json else _text(answer))
         return
     given = pairs_of_folder(source) if source.is_dir() else pairs_of_csv(source)
@@ -102,7 +102,9 @@ def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> 
 
     out = sys.stdout  # a live bar puts another one in its place
     failures: list[Any] = []
-    writer = csv.DictWriter(out, [field.name for field in dataclasses.fields(Answer)], lineterminator="\n")
+    columns = [field.name for field in dataclasses.fields(Answer) if field.name != "warning"]
+    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
+    warned: list[str] = []
     if more is None:
         writer.writeheader()
     # Rows and a bar in one terminal would overwrite each other.
@@ -114,23 +116,32 @@ def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> 
             if isinstance(answer, Failure):
                 failures.append(answer)
             elif more is not None:
-                print(json.dumps({**dataclasses.asdict(answer), **more}), file=out)
+                print(json.dumps({**answer.as_dict(), **more}), file=out)
             else:
-                values = dataclasses.asdict(answer)
+                values = answer.as_dict()
                 writer.writerow({**values, "left": safe(answer.left), "right": safe(answer.right)})
+            if not isinstance(answer, Failure) and answer.warning:
+                warned.append(answer.warning)
             if done % BATCH == 0 or done == total:
                 out.flush()
                 report("scoring", done, total)
+    if warned:
+        print(
+            f"siamese-mnist: {len(warned)} of {total} pairs have a warning; the first: {safe(warned[0])}",
+            file=sys.stderr,
+        )
     return failures
 
 
 def _text(answer: Any) -> str:
     said = "same" if answer.same else "different"
     swapped = f"{said} as well" if answer.stable else f"{'different' if answer.same else 'same'}: the order decides"
+    warning = f"\nwarning              {safe(answer.warning)}" if answer.warning else ""
     return (
         f"{said}\n"
         f"probability of same  {answer.probability:.4f}\n"
         f"score                {answer.score:.4f}\n"
         f"threshold            {answer.threshold:.4f}\n"
         f"swapped              {swapped} (score {answer.swapped_score:.4f})"
+        f"{warning}"
     )

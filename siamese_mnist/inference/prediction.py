@@ -1,11 +1,13 @@
 """Answers about pairs of image files, one after the other, in bounded memory; a bad file costs its own row only."""
 
 import csv
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +49,7 @@ class Answer:
         threshold: score from which the answer is "same".
         swapped_score: score with the two images exchanged.
         stable: whether the answer stays when they are.
+        warning: what makes an image unlike those that the verifier was trained on, or None.
     """
 
     left: str
@@ -57,6 +60,12 @@ class Answer:
     threshold: float
     swapped_score: float
     stable: bool
+    warning: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object, without a warning where there is none."""
+        values = dataclasses.asdict(self)
+        return values if self.warning else {name: value for name, value in values.items() if name != "warning"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +114,10 @@ def answer_files(
 def _answers(verifier: Verifier, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]]) -> list[Answer]:
     rows = {each: row for row, each in enumerate(dict.fromkeys(itertools.chain(*contents)))}
     images = np.frombuffer(b"".join(each for each in rows if isinstance(each, bytes)), np.uint8)
+    images = images.reshape(-1, verifier.channels, *verifier.image_size)
     left, right = np.array([[rows[each] for each in sides] for sides in contents]).T
-    scores = verifier.score_rows(
-        images.reshape(-1, verifier.channels, *verifier.image_size), np.append(left, right), np.append(right, left)
-    )
+    scores = verifier.score_rows(images, np.append(left, right), np.append(right, left))
+    remarks = [verifier.brightness.remark(image) if verifier.brightness else None for image in images]
     same, probability = verifier.decision.predict(scores), verifier.decision.probability(scores)
     count = len(pairs)
     return [
@@ -121,9 +130,15 @@ def _answers(verifier: Verifier, pairs: list[FilePair], contents: list[tuple[byt
             threshold=verifier.decision.threshold,
             swapped_score=float(scores[row + count]),
             stable=bool(same[row] == same[row + count]),
+            warning=_warning((pair.left, remarks[left[row]]), (pair.right, remarks[right[row]])),
         )
         for row, pair in enumerate(pairs)
     ]
+
+
+def _warning(*remarks: tuple[str, str | None]) -> str | None:
+    """What is odd about the images of a pair, by their names; None if nothing is."""
+    return "; ".join(f"{name} is {remark}" for name, remark in dict(remarks).items() if remark) or None
 
 
 def pairs_of_csv(path: Path) -> Iterator[FilePair]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.preprocessing import Preprocessing, preprocessing_of
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
@@ -72,8 +73,8 @@ def _verifier(
 ) -> "Verifier":
     remade = f"train the run {'that this bundle is of ' if is_bundle(source) else ''}again"
     try:
-        values, preprocessing = dict(config), preprocessing_of(config)
-        values.pop("preprocessing", None)
+        preprocessing, brightness = preprocessing_of(config), Brightness.from_config(config)
+        values = {name: value for name, value in config.items() if name not in ("preprocessing", "brightness")}
         height, width = values.pop("image_size")
         channels = int(values.pop("channels", 1))  # earlier runs have grey images only
         classes = len(values.pop("classes"))
@@ -92,7 +93,14 @@ def _verifier(
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
         raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
-    return Verifier(model, chosen, image_size=(height, width), channels=channels, preprocessing=preprocessing)
+    return Verifier(
+        model,
+        chosen,
+        image_size=(height, width),
+        channels=channels,
+        preprocessing=preprocessing,
+        brightness=brightness,
+    )
 
 
 class Verifier:
@@ -106,6 +114,7 @@ class Verifier:
         image_size: height and width of the images it takes.
         channels: of the images it takes: 1 for grey, 3 for colour.
         preprocessing: how a picture file becomes such an image, see `read`.
+        brightness: of the images that it was trained on, where it is known.
     """
 
     def __init__(
@@ -116,12 +125,14 @@ class Verifier:
         image_size: tuple[int, int],
         channels: int = 1,
         preprocessing: Preprocessing = Preprocessing.PLAIN,
+        brightness: Brightness | None = None,
     ) -> None:
         self.model = model.eval()
         self.decision = decision
         self.image_size = image_size
         self.channels = channels
         self.preprocessing = preprocessing
+        self.brightness = brightness
 
     def read(self, path: str | Path, preprocessing: Preprocessing | None = None) -> NDArray[np.uint8]:
         """A picture file as this verifier takes it, prepared as the images that the model was trained on.

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, load_dataset, split_dataset
+from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
@@ -245,6 +246,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             "image_size": list(dataset.image_size),
             "channels": dataset.channels,
             "preprocessing": dataset.preprocessing,
+            "brightness": dataclasses.asdict(Brightness.of(dataset.train.images)),
             "classes": list(dataset.classes),
             "origins": [each._asdict() for each in origins(settings)],
         },

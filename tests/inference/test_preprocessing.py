@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import siamese_mnist as sm
 from siamese_mnist.data import DataError, Dataset, LabeledImages, Preprocessing
+from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.images import checked
 from siamese_mnist.data.preprocessing import preprocessing_of
 from siamese_mnist.demo.answers import open_answers
@@ -105,6 +106,37 @@ def test_the_demo_refuses_what_it_cannot_draw(run):
         UsageError, match=r"takes images in colour|takes pictures resized, .*--dataset folder-normalised"
     ):
         open_answers(run.run_dir, None, np.random.default_rng(0))
+
+
+def test_a_picture_unlike_the_training_images_is_told(command, finished, small, tmp_path):
+    names = [tmp_path / f"{number}.png" for number in range(3)]
+    for number, name in enumerate(names):
+        image = small.test.images[number, 0].numpy()
+        Image.fromarray(255 - image if number == 1 else image).save(name)
+    place = finished["siamese"].run_dir
+    fine = command("predict", place, names[0], names[2], "--no-normalise", "--json")
+    assert "warning" not in json.loads(fine.out)
+    assert "warning" not in json.loads(command("predict", place, *names[:2], "--json").out)
+    odd = command("predict", place, *names[:2], "--no-normalise", "--json")
+    assert json.loads(odd.out)["warning"].startswith(f"{names[1]} is much lighter than the training images (mean 0.")
+    assert f"warning              {names[1]} is" in command("predict", place, *names[:2], "--no-normalise").out
+    many = command("predict", place, tmp_path, "--no-normalise")
+    assert "warning" not in many.out
+    assert many.err.splitlines()[-1].startswith("siamese-mnist: 2 of 3 pairs have a warning; the first: 1.png is much")
+
+
+@pytest.mark.parametrize("name", ["mnist-tenth", "glyphs"])
+def test_brightness_tells_inverted_images_from_held_out_ones(name):
+    dataset = sm.load_dataset(name)
+    brightness, images = Brightness.of(dataset.train.images), dataset.test.images.numpy()
+    assert not any(brightness.remark(image) for image in images)
+    assert all(brightness.remark(255 - image) for image in images)
+
+
+@pytest.mark.parametrize("kept", [{"mean": "0.5", "deviation": 0.1}, {"mean": 2, "deviation": 0.1}])
+def test_a_damaged_brightness(kept):
+    with pytest.raises(ValueError, match="brightness must be mean and deviation"):
+        Brightness.from_config({"brightness": kept})
 
 
 @pytest.mark.parametrize(
