@@ -2,7 +2,8 @@
 
 python benchmarks/designs.py --output docs/designs-compared.md
 
-Five seeds each unless `--seeds` tells another number; what is on disk is not trained again.
+Five seeds each unless `--seeds`, or `--report-seeds` for the first table, tells another number; what is on disk is not
+trained again.
 """
 
 from collections.abc import Sequence
@@ -18,21 +19,23 @@ ALIKE = ["baseline:backbone=convnet", "siamese", "pseudo-siamese", "central-surr
 
 
 def main() -> None:
-    options = arguments(__doc__.partition("\n")[0], seeds=5)
-    how = {"seeds": options.seeds, "runs_dir": options.runs_dir, "jobs": options.jobs}
-    under_report, alike = sm.compare(list(sm.VARIANTS), **how), sm.compare(ALIKE, recipe="alike", **how)
+    options = arguments(__doc__.partition("\n")[0], seeds=5, report_seeds=5)
+    how = {"runs_dir": options.runs_dir, "jobs": options.jobs}
+    under_report = sm.compare(list(sm.VARIANTS), seeds=options.report_seeds, **how)
+    alike = sm.compare(ALIKE, recipe="alike", seeds=options.seeds, **how)
+    command = f"--seeds {options.seeds} --report-seeds {options.report_seeds}"
     page = f"""# Designs compared
 
-How accurate each [design](designs.md) is on the common test pairs, means of {options.seeds} seeds. An interval holds
-the truth in 95 % of experiments, over new images and new seeds; *difference* is the accuracy less that of the first
+How accurate each [design](designs.md) is on the common test pairs. An interval holds the truth in 95 % of experiments,
+over new images and new seeds; *difference* is the accuracy less that of the first
 row, on the same pairs and seeds. [Comparisons](comparison.md) tells how both are made, and what a verdict means.
 
-{made_by(f"python benchmarks/designs.py --seeds {options.seeds} --output docs/designs-compared.md")}
+{made_by(f"python benchmarks/designs.py {command} --output docs/designs-compared.md")}
 
 ## Under the report's recipe
 
 Phase 1 teaches the report's CNN ten classes; phase 2 trains what stands behind it on 100,000 pairs while the CNN is
-frozen.
+frozen. Means of {options.report_seeds} seeds; with fewer than three, no difference can be shown.
 
 {_table(under_report)}
 
@@ -40,7 +43,7 @@ frozen.
 
 The recipe `alike` trains the backbone `convnet` and what stands behind it together, on pairs alone: the same 48,000
 pairs, distortions and step sizes for every design. The heads are `classifier` for designs that read a pair as a whole,
-and `comparison` for those that embed each image.
+and `comparison` for those that embed each image. Means of {options.seeds} seeds.
 
 {_table(alike)}
 

@@ -17,14 +17,16 @@ from siamese_mnist.runs.store import RunResult, find_run
 from siamese_mnist.settings.settings import Settings
 
 
-def arguments(description: str, *, seeds: int) -> argparse.Namespace:
-    """Parses the options of a study: --seeds, --jobs, --runs-dir, --data-dir and --output."""
+def arguments(description: str, *, seeds: int, **others: int) -> argparse.Namespace:
+    """Parses the options of a study: --seeds, --jobs, --runs-dir, --data-dir, --output, and other numbers by name."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--seeds", type=int, default=seeds, help="seeds of every setting: 0, 1, ...")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes side by side, one thread each")
     parser.add_argument("--runs-dir", type=Path, default=Path("runs"))
     parser.add_argument("--data-dir", type=Path, help="folder with all of MNIST, where a study can use it")
     parser.add_argument("--output", type=Path, help="Markdown file to write; printed otherwise")
+    for name, number in others.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=number)
     return parser.parse_args()
 
 

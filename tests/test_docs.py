@@ -34,6 +34,7 @@ import siamese_mnist as sm
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.runs.experiment import run_name
 from siamese_mnist.runs.store import list_runs
+from siamese_mnist.settings.registries import REGISTRIES
 from siamese_mnist.settings.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -53,6 +54,7 @@ NOT_RUN = {
     "python docs/commands.py": "writes into docs; test_command_reference compares what it would write",
     "python docs/diagrams.py": "writes into docs; test_diagrams compares what it would write",
     "python benchmarks/baseline_speed.py": "needs TensorFlow, and minutes of a quiet machine",
+    "python benchmarks/designs.py": "trains some seventy runs",
     "python benchmarks/losses.py": "trains some hundred runs",
     "python benchmarks/questions.py": "trains some sixty runs",
 }
@@ -269,7 +271,7 @@ def _cut(settings: Settings) -> Settings:
 @pytest.fixture(scope="module", autouse=True)
 def registries_as_before():
     """What the snippets register is gone afterwards."""
-    registries = (sm.BACKBONES, sm.DATASETS, sm.HEADS, sm.LOSSES, sm.MINERS, sm.RECIPES, sm.VARIANTS)
+    registries = REGISTRIES.values()
     before = [dict(registry._parts) for registry in registries]
     yield
     for registry, parts in zip(registries, before, strict=True):
@@ -406,10 +408,13 @@ def test_links_outside_the_site():
             assert target.startswith("https://") or (ROOT / target).exists(), f"{name}: {target}"
 
 
-def test_architecture_names_every_module_in_the_order_of_the_layers():
-    table = re.findall(r"^\| `(\w+)` \|", PAGES["architecture.md"].read_text(), re.MULTILINE)
-    modules = {path.stem for path in (ROOT / "siamese_mnist").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert sorted(table) == sorted(modules - {"__init__", "__pycache__"} | {"siamese_mnist_cli"})
+def test_architecture_names_every_room_and_its_modules_in_the_order_of_the_layers():
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", PAGES["architecture.md"].read_text(), re.MULTILINE)
+    table = {room: re.findall(r"`(\w+)`", told) for room, told in rows}
+    folder = ROOT / "siamese_mnist"
+    assert set(table) == _names(folder) | {"siamese_mnist_cli"}
+    for room, told in table.items():
+        assert sorted(told) == sorted(_names(folder / room)), room
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     layers = {
         name.rpartition(".")[2]: number
@@ -418,6 +423,13 @@ def test_architecture_names_every_module_in_the_order_of_the_layers():
     }
     order = [layers[name] for name in table if name in layers]
     assert order == sorted(order)
+
+
+def _names(folder: Path) -> set[str]:
+    """Modules and packages in a folder."""
+    return {path.parent.name for path in folder.glob("*/__init__.py")} | {
+        path.stem for path in folder.glob("*.py") if path.stem != "__init__"
+    }
 
 
 @pytest.fixture(scope="module")
