@@ -190,15 +190,19 @@ def test_every_design_sees_the_same_pairs(finished):
     assert baseline.test.pairs_digest != baseline.train.pairs_digest
 
 
-def test_disjoint_test_pairs(short):
-    recipe = TrainingProtocol(train_pairs=200, test_protocol="disjoint")
-    train_set, test_set = experiment._draw(load_dataset(short["dataset"]), recipe)
+def test_disjoint_test_pairs(short, small):
+    def drawn(**changes):
+        settings = Settings.resolve("siamese", **short)
+        protocol = TrainingProtocol(train_pairs=200, **changes)
+        return experiment._draw(small, dataclasses.replace(settings, protocol=protocol))
+
+    train_set, test_set = drawn(test_protocol="disjoint")
     assert len(torch.cat([test_set.left, test_set.right]).unique()) == 300, "every image of the 300, once"
     assert int(test_set.same.sum()) == 75
-    again = experiment._draw(load_dataset(short["dataset"]), dataclasses.replace(recipe, test_protocol="random"))
+    again = drawn(test_protocol="random")
     assert torch.equal(again[0].left, train_set.left), "the training pairs are the same"
     assert len(again[1].same) == 10_000
-    few = experiment._draw(load_dataset(short["dataset"]), dataclasses.replace(recipe, test_pairs=40))[1]
+    few = drawn(test_protocol="disjoint", test_pairs=40)[1]
     assert len(few.same) == 40
 
 
