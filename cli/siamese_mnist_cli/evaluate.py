@@ -40,7 +40,8 @@ def evaluate(
 
 def _print_table(result: Mapping[str, Any]) -> None:
     console = wide_console()
-    console.print(f"{result['pairs']:,} pairs of {result['images']:,} images: {result['file']}", markup=False)
+    groups = f" of {result['groups']:,} groups" if result["groups"] else ""
+    console.print(f"{result['pairs']:,} pairs of {result['images']:,} images{groups}: {result['file']}", markup=False)
     table = Table("figure")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -65,7 +66,11 @@ def _threshold_line(result: Mapping[str, Any]) -> str:
         )
     text = f"threshold {result['threshold']:.6g}"
     if result["calibration"] is not None:
-        return f"{text}, fitted on {result['calibration']}"
+        overlap = result["calibration_overlap"]
+        shared = f"{text}, fitted on {result['calibration']}, which shares {overlap['images']:,} images"
+        if overlap["pairs"]:
+            return f"{shared} and {overlap['pairs']:,} pairs: IN PART FITTED ON EVALUATED PAIRS, figures are too good"
+        return f"{shared} and no pair with the evaluated file"
     if result["threshold_fitted_on_test"]:
         return f"{text}, FITTED ON THE EVALUATED ROWS: figures at the threshold are too good"
     return f"{text} as given; figures of probabilities need --calibration"

@@ -7,7 +7,7 @@ from typing import Any
 from siamese_mnist.data import builtin, folder, idx, omniglot  # noqa: F401
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
 from siamese_mnist.data.preprocessing import Preprocessing
-from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, split_dataset
+from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, hold_back, split_dataset
 
 __all__ = [
     "DATASETS",
@@ -19,6 +19,7 @@ __all__ = [
     "Split",
     "SplitDataset",
     "default_root",
+    "hold_back",
     "load_dataset",
     "split_dataset",
 ]

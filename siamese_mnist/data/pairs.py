@@ -77,6 +77,13 @@ def draw_pairs(
     return Pairs(order[left[shuffle]], order[right[shuffle]], shuffle < same_count)
 
 
+def largest_count(labels: Tensor, same_fraction: float = 0.5, *, self_pairs: bool = True, mirrored: bool = True) -> int:
+    """Largest number of pairs that `draw_pairs` can draw from the images of these labels (N,)."""
+    sizes = labels.unique(return_counts=True)[1]
+    genuine = _GenuineSpace(sizes, self_pairs=self_pairs, mirrored=mirrored)
+    return _largest_count(genuine.total, _ImpostorSpace(sizes, mirrored=mirrored).total, same_fraction)
+
+
 def draw_disjoint_pairs(labels: Tensor, count: int, *, same_fraction: float = 0.5, generator: torch.Generator) -> Pairs:
     """Draws pairs of which no two share an image, so that their scores are independent.
 

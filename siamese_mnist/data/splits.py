@@ -52,6 +52,28 @@ class SplitDataset:
         return self.train.images.shape[1]
 
 
+def hold_back(dataset: SplitDataset, share: float) -> SplitDataset:
+    """The data set with a share of each class's training images for validation; the same ones in every run.
+
+    Args:
+        dataset: a data set; one that has validation images is left as it is.
+        share: in [0, 1); with too few images of a class, none of it are held back.
+    """
+    labels = dataset.train.labels
+    if dataset.validation is not None or not labels.numel():
+        return dataset
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SEED))
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    sizes = labels.unique(return_counts=True)[1]
+    rank = torch.cat([torch.arange(int(size)) for size in sizes])
+    chosen = torch.zeros(len(labels), dtype=torch.bool)
+    chosen[by_class] = rank < (share * sizes).round().repeat_interleave(sizes)
+    if not chosen.any():
+        return dataset
+    train, validation = _held_back(dataset.train, chosen)
+    return replace(dataset, train=train, validation=validation)
+
+
 class Split(ABC):
     """A way to divide a data set.
 

@@ -15,6 +15,7 @@ class Purpose(IntEnum):
     CURVE = 3  # of the batches of test pairs that are measured meanwhile
     OWN_TRAIN_PAIRS = 4  # of a run whose training pairs are its own
     OWN_TRAIN_IMAGES = 5  # of a run whose training images are its own
+    FITTING_PAIRS = 6  # of validation images, for threshold and calibration
 
 
 def stream(seed: int, purpose: Purpose) -> torch.Generator:

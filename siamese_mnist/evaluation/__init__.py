@@ -15,7 +15,7 @@ from siamese_mnist.evaluation.answers import (
     precision_recall_f1,
 )
 from siamese_mnist.evaluation.checks import check_pairs
-from siamese_mnist.evaluation.decision import Decision, fit_decision, fit_threshold
+from siamese_mnist.evaluation.decision import Decision, fit_decision, fit_logistic, fit_threshold
 from siamese_mnist.evaluation.judged import JudgedPairs, WeightedPairs
 from siamese_mnist.evaluation.metrics import FALSE_MATCH_RATES, METRICS, Metric, metric
 from siamese_mnist.evaluation.ranking import (
@@ -46,6 +46,7 @@ __all__ = [
     "evaluate",
     "expected_calibration_error",
     "fit_decision",
+    "fit_logistic",
     "fit_threshold",
     "metric",
     "precision_recall_f1",

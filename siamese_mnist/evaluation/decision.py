@@ -115,8 +115,7 @@ def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = N
     if not math.isfinite(chosen):
         raise ValueError(f"threshold must be finite, got {threshold}")
 
-    same_count = np.count_nonzero(truth)
-    target = np.where(truth, (same_count + 1) / (same_count + 2), 1 / (truth.size - same_count + 2))
+    target = _smoothed(truth)
     distance = values - chosen
     scale = float(np.mean(np.abs(distance)))
     if scale == 0:
@@ -132,3 +131,45 @@ def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = N
             low, high = high, high * 8
         high = brentq(likelihood_fall, low, high, rtol=1e-10)
     return Decision(chosen, float(np.clip(high / scale, np.finfo(float).tiny, np.finfo(float).max)))
+
+
+def fit_logistic(scores: ArrayLike, same: ArrayLike) -> Decision:
+    """Threshold and slope of highest likelihood together (Platt 1999), with his smoothed targets.
+
+    The threshold is where "same" and "different" are equally likely. It is steadier on few images than the one of
+    highest accuracy, which a handful of pairs can move. Scores that are not higher for same pairs have no such
+    threshold; they get what `fit_decision` gives.
+
+    Args:
+        scores: (P,) higher means more alike; from images that are not tested and, best, not trained on.
+        same: (P,) bool ground truth.
+
+    Raises:
+        ValueError: see `check_pairs`.
+    """
+    from scipy.optimize import minimize
+    from scipy.special import expit
+
+    values, truth = check_pairs(scores, same)
+    spread = float(values.std())
+    if spread == 0:
+        return fit_decision(values, truth)
+    distance = (values - values.mean()) / spread
+    target = _smoothed(truth)
+
+    def loss(line: FloatArray) -> tuple[float, FloatArray]:
+        logit = line[0] * distance + line[1]
+        gap = expit(logit) - target
+        return float(np.mean(np.logaddexp(0, logit) - target * logit)), np.array([np.mean(gap * distance), gap.mean()])
+
+    gain, offset = minimize(loss, np.array([1.0, 0.0]), jac=True, method="BFGS").x
+    threshold = float(values.mean() - spread * offset / gain) if gain > 0 else math.nan
+    if not values.min() <= threshold <= values.max():
+        return fit_decision(values, truth)
+    return Decision(threshold, float(gain / spread))
+
+
+def _smoothed(truth: BoolArray) -> FloatArray:
+    """Platt's targets (P,), which keep a fit finite on separable pairs."""
+    same_count = np.count_nonzero(truth)
+    return np.where(truth, (same_count + 1) / (same_count + 2), 1 / (truth.size - same_count + 2))

@@ -106,6 +106,8 @@ class _Metrics(Registry[Metric]):
         "images",
         "file",
         "calibration",
+        "calibration_overlap",
+        "groups",
     )
 
     def add(self, name: str, value: Metric, *, origin: str = "built in", summary: str | None = None) -> None:

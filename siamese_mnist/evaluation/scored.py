@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation.bootstrap import bootstrap_intervals, resampled_metrics
@@ -33,7 +34,8 @@ def evaluate_scores(
     With neither, only the figures that need no threshold are given.
 
     Returns:
-        The figures of `siamese_mnist.evaluation.evaluate` that can be given, and `images`, the number of them.
+        The figures of `siamese_mnist.evaluation.evaluate` that can be given, and `images` and `groups`, the numbers of
+        them (None without groups, which make pairs of different images dependent, too).
 
     Raises:
         UsageError: if the threshold is not finite, or both are given.
@@ -50,20 +52,26 @@ def evaluate_scores(
     found = nested(compute_all(judged, given))
     if given != "scores":
         found["confusion_matrix"] = judged.confusion.tolist()
+    left, right = pairs.clusters
     intervals = bootstrap_intervals(
         pairs.score,
         pairs.same,
-        pairs.left,
-        pairs.right,
+        left,
+        right,
         used,
         rng=np.random.default_rng(0),
         statistics=[name for name in resampled_metrics(given) if METRICS[name].interval != "wilson"],
         replicates=replicates_for(pairs.same.size),
     )
     if given != "scores":
-        intervals["accuracy"] = accuracy_interval(judged.predicted == pairs.same, pairs.left, pairs.right)
-    images = int(max(pairs.left.max(), pairs.right.max())) + 1
-    return {"pairs": pairs.same.size, "images": images, **_with_intervals(found, intervals)}
+        intervals["accuracy"] = accuracy_interval(judged.predicted == pairs.same, left, right)
+    groups = None if pairs.left_group is None else int(max(left.max(), right.max())) + 1
+    return {
+        "pairs": pairs.same.size,
+        "images": len(pairs.images),
+        "groups": groups,
+        **_with_intervals(found, intervals),
+    }
 
 
 def evaluate_file(
@@ -82,21 +90,25 @@ def evaluate_file(
         fit_on_test: fit them on the evaluated rows themselves, which makes the figures too good.
 
     Returns:
-        As `evaluate_scores`, with `file`, `threshold` (None without one), `calibration` and `threshold_fitted_on_test`.
+        As `evaluate_scores`, with `file`, `threshold` (None without one), `calibration`, `calibration_overlap` (pairs
+        and images that both files hold; None without a calibration file) and `threshold_fitted_on_test`, which is true
+        too if the files share a pair.
 
     Raises:
-        UsageError: if more than one of the three is given, the calibration file is the evaluated one, or a file cannot
-            be used.
+        UsageError: if more than one of the three is given, the calibration file holds most of the evaluated pairs, or
+            most of its pairs are evaluated, in any order and either way round, or a file cannot be used.
     """
     if (threshold is not None) + (calibration is not None) + fit_on_test > 1:
         raise UsageError("--threshold, --calibration and --fit-on-test exclude each other; give one")
     pairs = read_scorefile(path)
-    decision = None
+    decision, overlap = None, None
     if calibration is not None:
         fitting = read_scorefile(calibration)
-        if all(np.array_equal(one, other) for one, other in zip(pairs, fitting, strict=True)):
+        overlap = _overlap(pairs, fitting)
+        if 2 * overlap["pairs"] > min(_units(pairs).size, _units(fitting).size):
             raise UsageError(
-                f"{calibration} holds the rows that are evaluated; fit on other pairs, or ask for --fit-on-test"
+                f"{calibration} holds {overlap['pairs']:,} of the pairs that are evaluated; fit on other pairs, or ask "
+                "for --fit-on-test (images with one name in both files count as one)"
             )
         decision = fit_decision(fitting.score, fitting.same)
         del fitting
@@ -106,9 +118,26 @@ def evaluate_file(
         "file": str(path),
         "threshold": decision.threshold if decision else threshold,
         "calibration": None if calibration is None else str(calibration),
-        "threshold_fitted_on_test": fit_on_test,
+        "calibration_overlap": overlap,
+        "threshold_fitted_on_test": fit_on_test or bool(overlap and overlap["pairs"]),
         **evaluate_scores(pairs, decision, threshold=threshold),
     }
+
+
+def _overlap(pairs: ScoredPairs, fitting: ScoredPairs) -> dict[str, int]:
+    """How many pairs, either way round, and how many images two files have in common."""
+    number = {name: row for row, name in enumerate(pairs.images)}
+    new = range(len(pairs.images), len(pairs.images) + len(fitting.images))
+    common = np.array([number.get(name, row) for name, row in zip(fitting.images, new, strict=True)])
+    images = np.count_nonzero(common < len(pairs.images))
+    shared = np.intersect1d(_units(pairs), _units(fitting, common), assume_unique=True)
+    return {"pairs": shared.size, "images": int(images)}
+
+
+def _units(pairs: ScoredPairs, numbers: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Each pair of images once, whichever way round, as one number; with other numbers for the images if given."""
+    left, right = (side if numbers is None else numbers[side] for side in (pairs.left, pairs.right))
+    return np.unique((np.minimum(left, right) << 32) + np.maximum(left, right))
 
 
 def replicates_for(pairs: int) -> int:

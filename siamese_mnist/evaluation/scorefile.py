@@ -1,7 +1,8 @@
 """A file of scores, from any model, read and checked.
 
 A score file is CSV (also gzipped, `.csv.gz`) or Parquet with the columns `left` and `right` (image identifiers, text or
-whole numbers), `same` (0 or 1) and `score` (higher = more alike), one row a pair; other columns are ignored.
+whole numbers), `same` (0 or 1) and `score` (higher = more alike), one row a pair. `left_group` and `right_group`, both
+or none, say what makes images alike, such as who wrote them. Other columns are ignored.
 """
 
 import csv
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from siamese_mnist.errors import UsageError
 
 COLUMNS = ("left", "right", "same", "score")
+GROUP_COLUMNS = ("left_group", "right_group")
 
 _LABELS = {
     **dict.fromkeys(("1", "1.0", "true", "True", "TRUE"), True),
@@ -42,6 +44,16 @@ class ScoredPairs(NamedTuple):
     right: NDArray[np.int64]  # (P,)
     same: NDArray[np.bool_]  # (P,) True = same class
     score: NDArray[np.float64]  # (P,) higher = more alike
+    images: Sequence[str]  # identifiers, by number
+    left_group: NDArray[np.int64] | None = None  # (P,) number of the left image's group
+    right_group: NDArray[np.int64] | None = None  # (P,)
+
+    @property
+    def clusters(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What makes pairs dependent, of both sides (P,): the group where there are groups, else the image."""
+        if self.left_group is None or self.right_group is None:
+            return self.left, self.right
+        return self.left_group, self.right_group
 
 
 def read_scorefile(path: str | Path) -> ScoredPairs:
@@ -49,7 +61,8 @@ def read_scorefile(path: str | Path) -> ScoredPairs:
 
     Raises:
         ScoreFileError: if it cannot be read, has no rows, lacks a column, holds an empty identifier, a label other than
-            0 and 1, a score that is not a finite number, the same pair (left, right) twice, or one class only.
+            0 and 1, a score that is not a finite number, the same pair (left, right) twice, one class only, or an image
+            in two groups.
     """
     path = Path(path)
     kind = [suffix.lower() for suffix in path.suffixes[-2:]]
@@ -66,6 +79,7 @@ def read_scorefile(path: str | Path) -> ScoredPairs:
         row = int(np.argmin(finite))
         _refuse(path, row, "score", f"{pairs.score[row]} is not a finite number")
     _check_unique(path, pairs)
+    _check_groups(path, pairs)
     if pairs.same.all() or not pairs.same.any():
         only = int(pairs.same[0])
         raise ScoreFileError(
@@ -85,8 +99,17 @@ def _check_columns(path: Path, names: Sequence[str]) -> None:
                 f"{path} has no column {column!r} in its header; it needs {', '.join(COLUMNS)} and has "
                 f"{_shown(', '.join(names), 200)}"
             )
+    for column in (*COLUMNS, *GROUP_COLUMNS):
         if names.count(column) > 1:
             raise ScoreFileError(f"{path} has {names.count(column)} columns {column!r} in its header; keep one")
+    one, other = GROUP_COLUMNS
+    if (one in names) != (other in names):
+        raise ScoreFileError(f"{path} has one of the columns {one} and {other} in its header; give both or none")
+
+
+def _columns_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns that are read."""
+    return COLUMNS + GROUP_COLUMNS if GROUP_COLUMNS[0] in names else COLUMNS
 
 
 def _check_unique(path: Path, pairs: ScoredPairs) -> None:
@@ -106,6 +129,24 @@ def _check_unique(path: Path, pairs: ScoredPairs) -> None:
         "left, right",
         f"the pair of row {first + 1} again; {again.size} rows repeat an earlier pair, keep one of each",
     )
+
+
+def _check_groups(path: Path, pairs: ScoredPairs) -> None:
+    """Refuses an image that is in two groups."""
+    if pairs.left_group is None or pairs.right_group is None:
+        return
+    group = np.full(len(pairs.images), -1)
+    for name, images, groups in (
+        ("left_group", pairs.left, pairs.left_group),
+        ("right_group", pairs.right, pairs.right_group),
+    ):
+        fresh = group[images] < 0
+        group[images[fresh]] = groups[fresh]
+        wrong = group[images] != groups
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            image = _shown(str(pairs.images[images[row]]))
+            _refuse(path, row, name, f"image {image} has another group in another row; an image is of one group")
 
 
 class _Numbers(dict[str, int]):
@@ -146,11 +187,12 @@ def _lines(path: Path, file: IO[str]) -> Iterator[str]:
 
 def _parse(path: Path, rows: Iterator[list[str]]) -> ScoredPairs:
     header = _header(path, rows)
-    lefts, rights = _Numbers(), _Numbers()
-    parts = [(_NO_INTEGERS, _NO_INTEGERS, np.empty(0, bool), np.empty(0))]
+    lefts, rights, groups = _Numbers(), _Numbers(), _Numbers()
+    names = _columns_of(header)
+    parts = [(_NO_INTEGERS, _NO_INTEGERS, np.empty(0, bool), np.empty(0), _NO_INTEGERS, _NO_INTEGERS)[: len(names)]]
     done = 0
     while part := _next_rows(path, rows, header, done):
-        left, right, same, score = (list(map(itemgetter(header.index(name)), part)) for name in COLUMNS)
+        left, right, same, score, *sides = (list(map(itemgetter(header.index(name)), part)) for name in names)
         try:
             parts.append(
                 (
@@ -158,21 +200,26 @@ def _parse(path: Path, rows: Iterator[list[str]]) -> ScoredPairs:
                     np.fromiter(map(rights.__getitem__, right), np.int64, len(part)),
                     np.fromiter(map(_LABELS.__getitem__, same), bool, len(part)),
                     np.fromiter(map(float, score), np.float64, len(part)),
+                    *(np.fromiter(map(groups.__getitem__, side), np.int64, len(part)) for side in sides),
                 )
             )
         except (KeyError, ValueError):
             _refuse_fault(path, part, header, done)
-        if not _plain("".join(score)) or not _is_utf8("".join(left) + "".join(right)):
+        if not _plain("".join(score)) or not all(map(_is_utf8, map("".join, (left, right, *sides)))):
             _refuse_fault(path, part, header, done)
         done += len(part)
     columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
-    for name, numbers, column in (("left", lefts, columns[0]), ("right", rights, columns[1])):
+    named = [("left", lefts, columns[0]), ("right", rights, columns[1])]
+    named += [(name, groups, column) for name, column in zip(names[4:], columns[4:], strict=True)]
+    for name, numbers, column in named:
         if "" in numbers:
-            _refuse(path, int(np.argmax(column == numbers[""])), name, "it has no value")
+            empty = column == numbers[""]
+            if empty.any():
+                _refuse(path, int(np.argmax(empty)), name, "it has no value")
     common = lefts  # names on the right are numbered after those on the left
     translated = np.array([common[name] for name in rights], dtype=np.int64)
     right_numbers = translated[columns[1]] if done else columns[1]
-    return ScoredPairs(columns[0], right_numbers, columns[2], columns[3])
+    return ScoredPairs(columns[0], right_numbers, columns[2], columns[3], list(common), *columns[4:])
 
 
 def _next_rows(path: Path, rows: Iterator[list[str]], header: Sequence[str], done: int) -> list[list[str]]:
@@ -196,11 +243,12 @@ def _next_rows(path: Path, rows: Iterator[list[str]], header: Sequence[str], don
 
 def _refuse_fault(path: Path, rows: Sequence[Sequence[str]], header: Sequence[str], done: int) -> None:
     """Raises ScoreFileError for the first cell of these rows that cannot be read."""
-    places = [header.index(column) for column in COLUMNS]
+    columns = _columns_of(header)
+    places = [header.index(column) for column in columns]
     for number, row in enumerate(rows, start=done):
         if len(row) != len(header):
             raise ScoreFileError(f"{path}, row {number + 1}: {len(row)} columns, but the header has {len(header)}")
-        for column, place in zip(COLUMNS, places, strict=True):
+        for column, place in zip(columns, places, strict=True):
             fault = _fault(column, row[place])
             if fault:
                 _refuse(path, number, column, fault)
@@ -270,10 +318,11 @@ def _read_parquet(path: Path) -> ScoredPairs:
     try:
         with parquet.ParquetFile(path) as file:
             _check_columns(path, file.schema_arrow.names)
-            table = file.read(columns=list(COLUMNS))
+            columns = _columns_of(file.schema_arrow.names)
+            table = file.read(columns=list(columns))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
-    for name in COLUMNS:
+    for name in columns:
         if table[name].null_count:
             _refuse(path, int(np.argmax(table[name].is_null().to_numpy())), name, "it has no value")
     return _to_pairs(path, table)
@@ -294,23 +343,27 @@ def _to_pairs(path: Path, table: Any) -> ScoredPairs:
     kind = table["score"].type
     if not (pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise ScoreFileError(f"{path}, column score: it holds {kind}, not numbers")
-    left, right = _image_numbers(path, table)
+    left, right, images = _numbered(path, table, ("left", "right"))
+    groups = _numbered(path, table, GROUP_COLUMNS)[:2] if GROUP_COLUMNS[0] in table.column_names else ()
     # Copies, so that the table's memory is given back.
-    return ScoredPairs(left, right, np.array(same.to_numpy(), dtype=bool), np.array(table["score"], dtype=np.float64))
+    score = np.array(table["score"], dtype=np.float64)
+    return ScoredPairs(left, right, np.array(same.to_numpy(), dtype=bool), score, images, *groups)
 
 
-def _image_numbers(path: Path, table: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Identifiers of both sides as numbers 0, 1, ...: equal identifiers get equal numbers."""
+def _numbered(
+    path: Path, table: Any, sides: tuple[str, str]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Sequence[str]]:
+    """Identifiers of both sides as numbers 0, 1, ..., equal ones as equal numbers, and the identifiers by number."""
     import pyarrow as pa
 
-    columns = [table["left"], table["right"]]
+    columns = [table[side] for side in sides]
     kinds = [each.type.value_type if pa.types.is_dictionary(each.type) else each.type for each in columns]
     whole = [pa.types.is_integer(kind) for kind in kinds]
-    for name, kind, number in zip(("left", "right"), kinds, whole, strict=True):
+    for name, kind, number in zip(sides, kinds, whole, strict=True):
         if not (number or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise ScoreFileError(f"{path}, column {name}: it holds {kind}; identifiers are text or whole numbers")
     if whole[0] != whole[1]:
-        raise ScoreFileError(f"{path}, columns left, right: one holds text, the other numbers; use one kind")
+        raise ScoreFileError(f"{path}, columns {', '.join(sides)}: one holds text, the other numbers; use one kind")
     try:
         common = pa.int64() if whole[0] else (kinds[0] if kinds[0] == kinds[1] else pa.large_string())
         chunks = [chunk for each in columns for chunk in each.cast(common).chunks]
@@ -323,8 +376,9 @@ def _image_numbers(path: Path, table: Any) -> tuple[NDArray[np.int64], NDArray[n
         numbers[start : start + len(chunk)] = chunk.indices.to_numpy()
         start += len(chunk)
     left, right = numbers[: table.num_rows], numbers[table.num_rows :]
-    blank = -1 if whole[0] or not numbers.size else encoded.chunk(0).dictionary.index("").as_py()
-    for name, side in (("left", left), ("right", right)):
+    identifiers = encoded.chunk(0).dictionary if numbers.size else pa.array([])
+    blank = -1 if whole[0] or not numbers.size else identifiers.index("").as_py()
+    for name, side in zip(sides, (left, right), strict=True):
         if blank >= 0 and (side == blank).any():
             _refuse(path, int(np.argmax(side == blank)), name, "it has no value")
-    return left, right
+    return left, right, list(map(str, identifiers.to_pylist()))

@@ -8,16 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from siamese_mnist.data import LabeledImages
+from siamese_mnist.data import LabeledImages, SplitDataset
 from siamese_mnist.data.augmentation import distort
-from siamese_mnist.data.pairs import Pairs, pairs_digest
+from siamese_mnist.data.pairs import Pairs, draw_pairs, largest_count, pairs_digest
+from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision
+from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.training.phases import DivergedError
 
-CALIBRATION_PAIRS = 10_000
+CALIBRATION_PAIRS = 10_000  # of training pairs
+VALIDATION_PAIRS = 20_000
 _COLLAPSED_SPREAD = 1e-3
 _SHOWN_CLASSES = 62  # letters and digits
 
@@ -31,20 +33,41 @@ class Assessment(NamedTuple):
     pairs_per_second: float
 
 
-def fitting_pairs(drawn: Pairs, threshold: float | None) -> Pairs:
-    """The training pairs that threshold and calibration are fitted on.
+class Fitting(NamedTuple):
+    """Pairs that threshold and calibration are fitted on."""
+
+    data: LabeledImages
+    pairs: Pairs  # of its rows
+    unseen: bool  # whether the images are not trained on
+
+
+def fitting_pairs(dataset: SplitDataset, drawn: Pairs, protocol: TrainingProtocol, threshold: float | None) -> Fitting:
+    """The pairs that threshold and calibration are fitted on: of validation images, or of training ones without any.
 
     Args:
+        dataset: with validation images, if there are any.
         drawn: the training pairs.
+        protocol: how pairs are drawn.
         threshold: of a head that decides by itself, which leaves one number to fit.
 
     Raises:
         UsageError: if they do not hold both same and different pairs.
     """
-    count = CALIBRATION_PAIRS if threshold is None else CALIBRATION_PAIRS // 5
-    fitting = Pairs(*(column[:count] for column in drawn))
+    check_both_kinds(drawn, "train_pairs", len(drawn.same))
+    share = 1 if threshold is None else 5
+    if dataset.validation is not None:
+        labels, fraction = dataset.validation.labels, protocol.same_fraction
+        possible = largest_count(labels, fraction, self_pairs=False, mirrored=False)
+        count = min(VALIDATION_PAIRS // share, possible)
+        if 0 < round(count * fraction) < count:
+            generator = stream(protocol.pair_seed, Purpose.FITTING_PAIRS)
+            pairs = draw_pairs(
+                labels, count, same_fraction=fraction, generator=generator, self_pairs=False, mirrored=False
+            )
+            return Fitting(dataset.validation, pairs, True)
+    fitting = Pairs(*(column[: CALIBRATION_PAIRS // share] for column in drawn))
     check_both_kinds(fitting, "train_pairs", len(drawn.same))
-    return fitting
+    return Fitting(dataset.train, fitting, False)
 
 
 def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:
@@ -54,16 +77,19 @@ def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:
         raise UsageError(f"{setting} must be large enough for both same and different pairs, got {count}: all {kind}")
 
 
-def fit(
-    model: Design, data: LabeledImages, pairs: Pairs, protocol: TrainingProtocol, generator: torch.Generator
-) -> Decision:
-    """Threshold and calibration from training pairs, their images as the training saw them.
+def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: torch.Generator) -> Decision:
+    """Threshold and calibration; images that were trained on are shown as the training saw them.
 
     On plain ones, a model trained on distorted images looks too sure.
     """
-    images = distort(to_unit(data.images), generator, **dataclasses.asdict(protocol.augmentation))
-    shown = data._replace(images=images.mul(255).round().byte())
-    return fit_decision(_scores(model, shown, pairs), pairs.same.numpy(), threshold=model.threshold)
+    shown, pairs = fitting.data, fitting.pairs
+    if not fitting.unseen:
+        images = distort(to_unit(shown.images), generator, **dataclasses.asdict(protocol.augmentation))
+        shown = shown._replace(images=images.mul(255).round().byte())
+    scores, same = _scores(model, shown, pairs), pairs.same.numpy()
+    if fitting.unseen and model.threshold is None:
+        return fit_logistic(scores, same)
+    return fit_decision(scores, same, threshold=model.threshold)
 
 
 def assess(model: Design, data: LabeledImages, pairs: Pairs, decision: Decision, classes: int) -> Assessment:

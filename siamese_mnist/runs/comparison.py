@@ -268,11 +268,11 @@ def _estimate(name: str, group: Sequence[ScoredRun], intervals: Mapping[str, tup
 
 def _with_verdicts(rows: Sequence[Row], groups: Sequence[Sequence[ScoredRun]]) -> list[Row]:
     """Rows that say how their accuracy compares with the first one's, all as one family."""
-    names, columns = [row.entry for row in rows], groups[0][0].columns
+    names = [row.entry for row in rows]
     comparisons = [
         _comparison(group, groups[0], (name, names[0])) for name, group in zip(names[1:], groups[1:], strict=True)
     ]
-    judged = judge_family(comparisons, columns["left"], columns["right"])
+    judged = judge_family(comparisons, *groups[0][0].clusters)
     compared = [
         replace(
             row,

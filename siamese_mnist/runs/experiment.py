@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, load_dataset, split_dataset
+from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, hold_back, load_dataset, split_dataset
 from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision
 from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import Assessment, assess, check_both_kinds, collapse, fit, fitting_pairs
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
-from siamese_mnist.runs.result import FORMAT, Phase1, Phase2, RunResult
+from siamese_mnist.runs.result import FORMAT, FittedDecision, Phase1, Phase2, RunResult
 from siamese_mnist.runs.store import check_writable, write_run
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
@@ -148,12 +147,11 @@ class Learned(NamedTuple):
     phase1: Phase1
     phase2: Phase2
     curves: tuple[Curve, Curve]
-    decision: Decision
-    decision_pairs: int  # number of pairs that it was fitted on
+    decision: FittedDecision
 
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
-    dataset = _with_own_images(dataset, settings)
+    dataset = _with_own_images(hold_back(dataset, settings.protocol.validation), settings)
     train_pairs, test_pairs = _draw(dataset, settings)
     training, test = (part.to(device) for part in (dataset.train, dataset.test))
     return _Work(
@@ -176,7 +174,8 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         torch.manual_seed(settings.seed)
         model, class_head = untrained(settings, work.dataset)
         protocol = dataclasses.replace(settings.protocol, supervision=_supervision(model, settings))
-        fitting = fitting_pairs(work.train_pairs, model.threshold)
+        fitting = fitting_pairs(work.dataset, work.train_pairs, protocol, model.threshold)
+        fitting = fitting._replace(data=fitting.data.to(work.device))
         model, class_head = model.to(work.device), class_head.to(work.device)
 
         clock = time.perf_counter()
@@ -205,8 +204,11 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         phase1=Phase1(epochs=protocol.pretrain_epochs, accuracy=accuracy, train_seconds=first_seconds),
         phase2=Phase2(epochs=protocol.epochs, supervision=protocol.supervision, train_seconds=second_seconds),
         curves=(first, second.curve(model.threshold, held_out)),
-        decision=fit(model, work.training, fitting, protocol, generator),
-        decision_pairs=len(fitting.same),
+        decision=FittedDecision(
+            **dataclasses.asdict(fit(model, fitting, protocol, generator)),
+            pairs=len(fitting.pairs.same),
+            fitted_on="validation images" if fitting.unseen else "training images",
+        ),
     )
 
 
@@ -234,7 +236,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
         trained,
         assessment,
         collapsed=collapsed,
-        decision={**dataclasses.asdict(decision), "pairs": trained.decision_pairs},
+        decision=decision.as_dict(),
         total_seconds=time.perf_counter() - start,
     )
     return write_run(
@@ -257,9 +259,17 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             "same": pairs.same.numpy(),
             "score": assessment.scores,
             "swapped_score": assessment.swapped,
+            **_group_columns(dataset.test, pairs),
         },
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
+
+
+def _group_columns(data: LabeledImages, pairs: Pairs) -> dict[str, Any]:
+    """The groups of both sides of every pair, where the images have groups."""
+    if data.groups is None:
+        return {}
+    return {"left_group": data.groups[pairs.left].numpy(), "right_group": data.groups[pairs.right].numpy()}
 
 
 def _result(work: _Work, trained: Learned, assessment: Assessment, **measured: Any) -> RunResult:

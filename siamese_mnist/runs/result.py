@@ -91,9 +91,15 @@ class Phase2(Section):
 
 @dataclass(frozen=True, kw_only=True)
 class FittedDecision(Decision, Section):
-    """Threshold and calibration, and how many pairs they were fitted on."""
+    """Threshold and calibration, how many pairs they were fitted on, and of which images.
+
+    Attributes:
+        pairs: number of pairs.
+        fitted_on: "validation images", which were not trained on, or "training images".
+    """
 
     pairs: Count
+    fitted_on: str = "training images"
 
 
 @dataclass(frozen=True, kw_only=True)

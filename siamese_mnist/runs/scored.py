@@ -24,7 +24,8 @@ class ScoredRun:
 
     Attributes:
         run: the run.
-        columns: left, right, same, score and swapped_score (P,) of its test pairs.
+        columns: left, right, same, score and swapped_score (P,) of its test pairs; left_group and right_group where the
+            images have groups.
     """
 
     run: RunResult
@@ -45,6 +46,13 @@ class ScoredRun:
         """(P,) True where the answer was right."""
         right: NDArray[np.bool_] = self.pairs.predicted == self.pairs.same
         return right
+
+    @property
+    def clusters(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """What makes test pairs dependent, of both sides (P,): the group where there are groups, else the image."""
+        name = "{}_group" if "left_group" in self.columns else "{}"
+        left, right = (self.columns[name.format(side)] for side in ("left", "right"))
+        return left, right
 
     def figure(self, name: str) -> float | None:
         """A metric as the run states it, computed from its scores where the metric is younger than the run."""
@@ -74,7 +82,7 @@ def run_intervals(runs: Sequence[ScoredRun], metrics: Collection[str]) -> dict[s
         metrics: names in `METRICS`; those without an interval are left out.
     """
     columns = runs[0].columns
-    left, right = columns["left"], columns["right"]
+    left, right = runs[0].clusters
     found = {}
     if "accuracy" in metrics:
         found["accuracy"] = accuracy_interval(stacked([each.correct for each in runs]), left, right)

@@ -30,6 +30,15 @@ class TrainingProtocol:
         panel=_PAIRS,
     )
     same_fraction: float = setting(0.5, "Share of genuine pairs.", panel=_PAIRS, above=0, below=1)
+    validation: float = setting(
+        0.1,
+        "Share of each class's training images kept for threshold and calibration, not trained on, where the split "
+        "keeps none; 0 trains on all images and fits both on training pairs.",
+        panel=_PAIRS,
+        at_least=0,
+        below=1,
+        added=True,
+    )
     pair_seed: int = setting(
         0,
         "Seed of all pairs; one for all runs, so that every design sees the same pairs.",

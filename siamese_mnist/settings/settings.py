@@ -79,7 +79,7 @@ class Settings(Conditions):
             UsageError: if a value is missing, unknown or out of range.
         """
         try:
-            inner = dict(values["protocol"])
+            inner = {"validation": 0.0, **values["protocol"]}  # runs of before kept no images
             inner["augmentation"] = Augmentation(**_known(Augmentation, inner["augmentation"]))
             return cls(
                 variant=values["variant"],

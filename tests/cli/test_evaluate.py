@@ -55,7 +55,7 @@ def test_table_says_where_the_threshold_is_from(command, file, options, said, si
 
 def test_calibration_file(command, file, tmp_path, table):
     other = tmp_path / "other.csv"
-    csv.write_csv(pa.table(table | {"score": table["score"] * 2}), other)
+    csv.write_csv(pa.table(table | {"left": table["left"] + 1000, "score": table["score"] * 2}), other)
     result = json.loads(command("evaluate", file, "--calibration", other, "--json").out)
     assert result["calibration"] == str(other)
     assert {"log_loss", "log_loss_interval", "brier_score"} <= result.keys()
@@ -71,7 +71,7 @@ def test_table_in_a_terminal(command, file, terminal, columns):
 
 def test_mistakes(mistake, file, tmp_path):
     assert "cannot read" in mistake("evaluate", tmp_path / "none.csv")
-    assert "holds the rows that are evaluated" in mistake("evaluate", file, "--calibration", file)
+    assert "of the pairs that are evaluated" in mistake("evaluate", file, "--calibration", file)
     assert "exclude each other" in mistake("evaluate", file, "--threshold", "1", "--fit-on-test")
     (tmp_path / "bad.csv").write_text("left,right,same,score\na,b,1,high\n")
     assert "row 1, column score: 'high' is not a number" in mistake("evaluate", tmp_path / "bad.csv")

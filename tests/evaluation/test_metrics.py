@@ -346,3 +346,21 @@ def test_importing_the_module_costs_numpy_alone():
     )
     folder = Path(ev.__file__).parents[1]
     assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == 0
+
+
+def test_fit_logistic_is_scikit_learns_regression_and_answers_as_it_states():
+    rng = np.random.default_rng(0)
+    same = rng.random(20_000) < 0.5
+    scores = rng.normal(size=same.size) + 2 * same - 7
+    found = ev.fit_logistic(scores, same)
+    assert found.threshold == pytest.approx(-6, abs=0.05)  # where the two densities cross
+    assert found.slope == pytest.approx(2, abs=0.1)
+    from sklearn.linear_model import LogisticRegression
+
+    fitted = LogisticRegression(C=1e9).fit(scores[:, None], same)
+    assert found.slope == pytest.approx(fitted.coef_[0, 0], rel=1e-3)
+    assert found.threshold == pytest.approx(-fitted.intercept_[0] / fitted.coef_[0, 0], rel=1e-3)
+    for odd in (np.zeros(20_000), -scores, np.where(same, 1.0, -1.0)):
+        decision = ev.fit_logistic(odd, same)
+        assert decision.slope > 0
+        assert np.isfinite(decision.slope)

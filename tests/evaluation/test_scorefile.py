@@ -15,6 +15,7 @@ from siamese_mnist import UsageError, evaluation
 from siamese_mnist.evaluation import intervals
 from siamese_mnist.evaluation.scored import evaluate_file, replicates_for
 from siamese_mnist.evaluation.scorefile import ScoreFileError, read_scorefile
+from tests.evaluation.test_intervals import difficult_images, random_pairs
 
 EXACT = 1e-9
 HEADER = "left,right,same,score\n"
@@ -79,6 +80,7 @@ def test_every_kind_of_file_holds_the_same_rows(tmp_path, columns, kind):
 
 def test_figures_are_those_of_scikit_learn(file, tmp_path, columns):
     other = scored(seed=1)
+    other |= {side: other[side] + 1000 for side in ("left", "right")}
     found = evaluate_file(file, calibration=write_csv(tmp_path / "other.csv", other))
     same, score = columns["same"], columns["score"]
     decision = evaluation.fit_decision(other["score"], other["same"])
@@ -119,20 +121,116 @@ def test_what_needs_a_threshold_or_a_probability_is_left_out(file):
     assert free["threshold"] is None
     ranking = {"roc_auc", "average_precision", "equal_error_rate", "true_match_rate"}
     about = {"file", "threshold", "calibration", "threshold_fitted_on_test", "pairs", "images"}
+    about |= {"groups", "calibration_overlap"}
     assert {name for name in free if not name.endswith("_interval")} == ranking | about
     assert given.keys() - free.keys() == {"accuracy", "accuracy_interval", "same", "different", "confusion_matrix"}
     assert {"log_loss", "brier_score", "expected_calibration_error"} <= fitted.keys() - given.keys()
     assert [each["threshold_fitted_on_test"] for each in (free, given, fitted)] == [False, False, True]
-    assert fitted["threshold"] == evaluation.fit_threshold(*read_scorefile(file)[:1:-1])
+    assert fitted["threshold"] == evaluation.fit_threshold(*read_scorefile(file)[3:1:-1])
     assert free["roc_auc_interval"] == fitted["roc_auc_interval"]
 
 
-def test_a_threshold_is_not_fitted_on_the_rows_it_is_used_on(file, tmp_path):
-    copy = tmp_path / "copy.csv"
-    copy.write_bytes(file.read_bytes())
-    for path in (file, copy):
-        with pytest.raises(UsageError, match="holds the rows that are evaluated; fit on other pairs"):
-            evaluate_file(file, calibration=path)
+def swapped(columns):
+    return columns | {"left": columns["right"], "right": columns["left"]}
+
+
+COPIES = {
+    "as it is": lambda columns: columns,
+    "reversed": lambda columns: {name: column[::-1] for name, column in columns.items()},
+    "swapped": swapped,
+    "a row less": lambda columns: {name: column[:-1] for name, column in columns.items()},
+    "half": lambda columns: {name: column[::2] for name, column in columns.items()},
+    "other scores": lambda columns: columns | {"score": columns["score"] + 1},
+    "a row more": lambda columns: {
+        name: np.append(column, more)
+        for (name, column), more in zip(columns.items(), (10**6, 10**6 + 1, True, 0.5), strict=True)
+    },
+}
+
+
+@pytest.mark.parametrize("copy", COPIES.values(), ids=COPIES)
+def test_a_threshold_is_not_fitted_on_the_pairs_it_is_used_on(file, columns, tmp_path, copy):
+    path = write_csv(tmp_path / "copy.csv", copy(columns))
+    with pytest.raises(UsageError, match="of the pairs that are evaluated; fit on other pairs"):
+        evaluate_file(file, calibration=path)
+
+
+def test_overlap_is_counted_and_marked(tmp_path):
+    columns = {"left": np.arange(100), "right": np.arange(100) + 100, "same": np.arange(100) % 2 == 0}
+    columns["score"] = columns["same"] + np.arange(100) / 50
+    other = swapped(columns)
+    other = {name: column.copy() for name, column in other.items()}
+    other["left"][3:] += 1000
+    other["right"][5:] += 1000
+    files = [write_csv(tmp_path / f"{number}.csv", each) for number, each in enumerate((columns, other))]
+    found = evaluate_file(files[0], calibration=files[1])
+    assert found["calibration_overlap"] == {"pairs": 3, "images": 8}
+    assert found["threshold_fitted_on_test"]
+    other["left"][:3] += 1000
+    free = evaluate_file(files[0], calibration=write_csv(files[1], other))
+    assert free["calibration_overlap"] == {"pairs": 0, "images": 5}
+    assert not free["threshold_fitted_on_test"]
+
+
+def grouped(rng, images, groups, pairs):
+    """Pairs of images whose groups make them alike: right or wrong by the groups' difficulty."""
+    left, right = random_pairs(rng, images, pairs)
+    group = rng.integers(0, groups, images)
+    spoiled = difficult_images(rng, groups, 0.6)[group]
+    correct = rng.random(pairs) < (1 - spoiled[left]) * (1 - spoiled[right])
+    return left, right, group, correct
+
+
+def test_groups_make_pairs_of_other_images_dependent(tmp_path):
+    rng = np.random.default_rng(5)
+    left, right, group, correct = grouped(rng, 400, 60, 800)
+    same = rng.random(800) < 0.5
+    columns = {"left": left, "right": right, "same": same, "score": np.where(correct == same, 1.0, 0.0)}
+    plain = evaluate_file(write_csv(tmp_path / "plain.csv", columns), threshold=0.5)
+    columns |= {"left_group": group[left], "right_group": group[right]}
+    found = evaluate_file(write_csv(tmp_path / "grouped.csv", columns), threshold=0.5)
+    parquet.write_table(pa.table(columns), tmp_path / "grouped.parquet")
+    again = evaluate_file(tmp_path / "grouped.parquet", threshold=0.5)
+    assert again | {"file": ""} == found | {"file": ""}
+    assert (plain["groups"], found["groups"]) == (None, 60)
+    expected = intervals.accuracy_interval(correct, group[left], group[right])
+    assert found["accuracy_interval"] == pytest.approx(list(expected), abs=EXACT)
+    assert np.diff(found["accuracy_interval"]) > 1.2 * np.diff(plain["accuracy_interval"])
+    assert found["accuracy"] == plain["accuracy"]
+
+
+def test_intervals_over_groups_cover():
+    rng = np.random.default_rng(6)
+    truth = (1 - 0.2 * 0.6) ** 2
+    by_groups = by_images = 0
+    for _ in range(1000):
+        left, right, group, correct = grouped(rng, 400, 150, 600)
+        low, high = intervals.accuracy_interval(correct, group[left], group[right])
+        by_groups += low <= truth <= high
+        low, high = intervals.accuracy_interval(correct, left, right)
+        by_images += low <= truth <= high
+    assert 930 <= by_groups <= 970
+    assert by_images < 930
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("left,right,same,score,left_group\na,b,1,1,x\n", "one of the columns left_group and right_group"),
+        (
+            "left,right,same,score,left_group,right_group\na,b,1,1,x,y\nb,c,0,0,x,z\n",
+            "row 1, column right_group: image 'b' has another group in another row",
+        ),
+        (
+            "left,right,same,score,left_group,right_group\na,b,1,1,x,\nb,c,0,0,y,z\n",
+            "row 1, column right_group: it has",
+        ),
+    ],
+)
+def test_bad_groups(tmp_path, text, message):
+    (tmp_path / "bad.csv").write_text(text)
+    with pytest.raises(ScoreFileError, match=message):
+        read_scorefile(tmp_path / "bad.csv")
 
 
 @pytest.mark.parametrize("options", [{"threshold": 1.0, "fit_on_test": True}, {"threshold": 1.0, "calibration": "x"}])

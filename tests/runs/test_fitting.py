@@ -1,0 +1,57 @@
+"""Which images threshold and calibration are fitted on."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from siamese_mnist.data import hold_back, split_dataset
+from siamese_mnist.runs.assessment import CALIBRATION_PAIRS
+from siamese_mnist.runs.experiment import learn
+from siamese_mnist.settings.settings import Settings
+
+
+def settings_of(short, variant="siamese", **changes):
+    return Settings.resolve(variant, **short, **{"curve": False, "pretrain_epochs": 0} | changes)
+
+
+def known(data):
+    return {image.numpy().tobytes() for image in data.images}
+
+
+def test_a_tenth_of_every_class_is_kept_and_not_trained_on(small):
+    kept = hold_back(split_dataset(small), 0.1)
+    assert not known(kept.train) & known(kept.validation)
+    assert known(kept.train) | known(kept.validation) == known(small.train)
+    sizes = torch.bincount(small.train.labels)
+    assert torch.equal(torch.bincount(kept.validation.labels), (0.1 * sizes).round().long())
+    again = hold_back(split_dataset(small), 0.1)
+    assert again.validation.images.equal(kept.validation.images)
+    assert hold_back(kept, 0.5) is kept
+
+
+@pytest.mark.parametrize("variant", ["siamese", "baseline"])
+def test_validation_images_reach_the_decision_and_nothing_else(small, short, variant):
+    settings = settings_of(short, variant)
+    dataset = hold_back(split_dataset(small), 0.1)
+    noise = torch.randint(256, dataset.validation.images.shape, generator=torch.Generator().manual_seed(0)).byte()
+    other = dataclasses.replace(dataset, validation=dataset.validation._replace(images=noise))
+    found, noisy = learn(settings, dataset), learn(settings, other)
+    assert found.decision.fitted_on == "validation images"
+    assert 0 < found.decision.pairs <= CALIBRATION_PAIRS
+    assert found.decision.slope != noisy.decision.slope
+    for one, two in zip(found.model.state_dict().values(), noisy.model.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_without_validation_images_training_pairs_are_used_and_it_says_so(small, short):
+    found = learn(settings_of(short, validation=0.0), split_dataset(small))
+    assert (found.decision.fitted_on, found.decision.pairs) == ("training images", 2000)
+
+
+def test_runs_of_before_kept_no_images(short):
+    settings = settings_of(short)
+    values = settings.as_dict()
+    del values["protocol"]["validation"]
+    assert settings.protocol.validation == 0.1
+    assert Settings.from_dict(values).protocol.validation == 0
