@@ -31,7 +31,7 @@ class TrainingProtocol:
     )
     same_fraction: float = setting(0.5, "Share of genuine pairs.", panel=_PAIRS, above=0, below=1)
     validation: float = setting(
-        0.1,
+        0.0,
         "Share of each class's training images kept for threshold and calibration, not trained on, where the split "
         "keeps none; 0 trains on all images and fits both on training pairs.",
         panel=_PAIRS,

@@ -213,7 +213,7 @@ def test_history(finished, variant):
     measured = ["loss", "accuracy", "validation_loss", "validation_accuracy"]
     assert list(rows[0]) == ["phase", "update", "epoch", *measured]
     first, second = ([row for row in rows if row["phase"] == phase] for phase in "12")
-    assert len(first) == 2 * 9
+    assert len(first) == 2 * 10
     assert len(second) == 2 * 32
     assert rows == first + second
     for part in (first, second):
@@ -369,7 +369,7 @@ def test_bad_settings_are_found_before_training(short, tmp_path, changes, messag
         ),
         (
             {"pretrain_epochs": 1, "pretrain_learning_rate": 1e38},
-            r"phase 1 diverged: .* of 9; lower pretrain_learning_rate \(it is 1e\+38\)",
+            r"phase 1 diverged: .* of 10; lower pretrain_learning_rate \(it is 1e\+38\)",
         ),
         (
             {"backbone_learning_rate": 1e38, "loss": "triplet"},

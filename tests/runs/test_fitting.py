@@ -50,8 +50,7 @@ def test_without_validation_images_training_pairs_are_used_and_it_says_so(small,
 
 
 def test_runs_of_before_kept_no_images(short):
-    settings = settings_of(short)
+    settings = settings_of(short, validation=0.1)
     values = settings.as_dict()
     del values["protocol"]["validation"]
-    assert settings.protocol.validation == 0.1
     assert Settings.from_dict(values).protocol.validation == 0
