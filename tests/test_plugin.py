@@ -114,7 +114,7 @@ def test_one_run_uses_all_kinds_of_conditions(trained):
 def test_one_comparison_has_the_metric_as_a_column_and_sorts_by_it(plugin, trained):
     runs, result = trained
     entries = ["difference", "siamese:backbone=pixels"]
-    asked = ["compare", *entries, "--fold", "1", *conditions(runs), "--sort", "sensitivity_index"]
+    asked = ["compare", *entries, "--seeds", "1", "--fold", "1", *conditions(runs), "--sort", "sensitivity_index"]
     rows = run(*asked, site=plugin)["rows"][1:]
     figures = [row["sensitivity_index"] for row in rows]
     assert figures == sorted(figures, reverse=True)

@@ -1,6 +1,7 @@
 """The two phases: what learns, what stays, and what the curves hold."""
 
 import copy
+import dataclasses
 import math
 
 import pytest
@@ -179,7 +180,7 @@ def test_second_phase_learns(small, pretrained, pairs, variant):
 
 def test_the_validation_batch_decides_nothing(small, pretrained, pairs, test_pairs):
     """Test images may show in the curve, never in the weights."""
-    dark = small._replace(test=small.test._replace(images=torch.zeros_like(small.test.images)))
+    dark = dataclasses.replace(small, test=small.test._replace(images=torch.zeros_like(small.test.images)))
     first, second = (copy.deepcopy(pretrained["baseline"][0]) for _ in range(2))
     seen, unseen = (second_phase(*each, pairs, test_pairs) for each in ((first, small), (second, dark)))
     assert all(unchanged(first, state(second)).values())
