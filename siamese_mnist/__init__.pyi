@@ -11,10 +11,17 @@ from .data.pairs import draw_pairs as draw_pairs
 from .data.pairs import pairs_digest as pairs_digest
 from .errors import UsageError as UsageError
 from .evaluation import METRICS as METRICS
+from .evaluation import Episodes as Episodes
 from .evaluation import JudgedPairs as JudgedPairs
 from .evaluation import Metric as Metric
 from .evaluation import WeightedPairs as WeightedPairs
+from .evaluation import cmc as cmc
+from .evaluation import draw_episodes as draw_episodes
+from .evaluation import episode_accuracy as episode_accuracy
+from .evaluation import identification_rate as identification_rate
 from .evaluation import metric as metric
+from .evaluation import open_set_by_size as open_set_by_size
+from .evaluation import open_set_rates as open_set_rates
 from .inference.verifier import Verifier as Verifier
 from .inference.verifier import load as load
 from .parts.backbones import BACKBONES as BACKBONES

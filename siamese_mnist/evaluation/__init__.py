@@ -16,6 +16,15 @@ from siamese_mnist.evaluation.answers import (
 )
 from siamese_mnist.evaluation.checks import check_pairs
 from siamese_mnist.evaluation.decision import Decision, fit_decision, fit_logistic, fit_threshold
+from siamese_mnist.evaluation.episodes import Episodes, draw_episodes, episode_accuracy
+from siamese_mnist.evaluation.identification import (
+    OpenSetRate,
+    cmc,
+    identification_rate,
+    open_set_by_size,
+    open_set_rates,
+)
+from siamese_mnist.evaluation.jackknife import Rate
 from siamese_mnist.evaluation.judged import JudgedPairs, WeightedPairs
 from siamese_mnist.evaluation.metrics import FALSE_MATCH_RATES, METRICS, Metric, metric
 from siamese_mnist.evaluation.ranking import (
@@ -33,22 +42,31 @@ __all__ = [
     "FALSE_MATCH_RATES",
     "METRICS",
     "Decision",
+    "Episodes",
     "JudgedPairs",
     "Metric",
+    "OpenSetRate",
+    "Rate",
     "Roc",
     "WeightedPairs",
     "average_precision",
     "check_pairs",
+    "cmc",
     "confusion_matrix",
     "detection_error_tradeoff",
     "digit_pair_accuracy",
+    "draw_episodes",
+    "episode_accuracy",
     "equal_error_rate",
     "evaluate",
     "expected_calibration_error",
     "fit_decision",
     "fit_logistic",
     "fit_threshold",
+    "identification_rate",
     "metric",
+    "open_set_by_size",
+    "open_set_rates",
     "precision_recall_f1",
     "roc",
     "roc_auc",
