@@ -424,7 +424,8 @@ def check_split(name: str, **options: Any) -> None:
             if part is None:
                 assert kind == "validation", f"{what}: there are no {kind} images"
                 continue
-            names = split.test_classes if kind == "test" else split.classes
+            validating = split.validation_classes or split.classes
+            names = {"training": split.classes, "validation": validating, "test": split.test_classes}[kind]
             assert len(part.images) == len(part.labels) > 0, f"{what}: {kind} images and labels differ in number"
             assert len(part.labels.unique()) >= 2, f"{what}: {kind} images are of one class; pairs need two"
             assert int(part.labels.max()) < len(names), f"{what}: a {kind} label has no class name"

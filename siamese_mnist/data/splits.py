@@ -10,13 +10,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from siamese_mnist.data.folds import (
+    LEFT_OUT,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    VALIDATION_PARTS,
+    by_groups,
+    by_label,
+    class_roles,
+    folds_by_label,
+    folds_of,
+    held_back,
+    pooled,
+    shuffled,
+)
 from siamese_mnist.data.images import Dataset, LabeledImages
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Registry
 
-_VALIDATION_PARTS = 10  # of the images or groups that may train, one such part is held back for validation
-_SEED = 0
+_WAYS = 20  # test classes at least, as in one-shot episodes, where there are twice as many classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +39,12 @@ class SplitDataset:
 
     Attributes:
         train: images to train on; labels are 0 .. len(classes) - 1.
-        validation: images of the same classes that are not trained on, for thresholds and choices; None where the
-            split holds none back.
+        validation: images that are not trained on, for thresholds and choices; None where the split holds none back.
         test: images that decide nothing; labels are 0 .. len(test_classes) - 1.
-        classes: names of the training and validation classes, by label.
+        classes: names of the training classes, by label.
         test_classes: names of the test classes, by label.
+        validation_classes: names of the validation classes, by label, where they are not trained on; None where they
+            are the training classes.
         preprocessing: how a picture file becomes an image like these; a split keeps its data set's.
     """
 
@@ -38,6 +53,7 @@ class SplitDataset:
     test: LabeledImages
     classes: tuple[str, ...]
     test_classes: tuple[str, ...]
+    validation_classes: tuple[str, ...] | None = None
     preprocessing: Preprocessing = Preprocessing.PLAIN
 
     @property
@@ -62,15 +78,14 @@ def hold_back(dataset: SplitDataset, share: float) -> SplitDataset:
     labels = dataset.train.labels
     if dataset.validation is not None or not labels.numel():
         return dataset
-    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SEED))
-    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    by_class = by_label(labels)
     sizes = labels.unique(return_counts=True)[1]
     rank = torch.cat([torch.arange(int(size)) for size in sizes])
     chosen = torch.zeros(len(labels), dtype=torch.bool)
     chosen[by_class] = rank < (share * sizes).round().repeat_interleave(sizes)
     if not chosen.any():
         return dataset
-    train, validation = _held_back(dataset.train, chosen)
+    train, validation = held_back(dataset.train, chosen)
     return replace(dataset, train=train, validation=validation)
 
 
@@ -150,7 +165,9 @@ class ImageSplit(Split):
         """Divides a data set."""
         train, validation = dataset.train, None
         if self.folds > 1:
-            train, validation = _held_back(train, _folds_by_label(train.labels, self.folds) == fold)
+            train, validation = held_back(train, folds_by_label(train.labels, self.folds) == fold)
+        elif not torch.isin(dataset.test.labels, train.labels).any():
+            return _source_of_new_classes(dataset)
         return SplitDataset(
             train=train,
             validation=validation,
@@ -160,21 +177,64 @@ class ImageSplit(Split):
         )
 
 
-@SPLITS.register("classes")
-class ClassSplit(Split):
-    """New classes: test classes are unseen in training; each class is a test class in one fold.
+class NewClassSplit(Split):
+    """A split whose test classes are unseen in training.
 
-    The source's training and test images are pooled. A tenth of the images of the training classes validate.
+    Args:
+        folds: number of folds.
+        test_classes: classes tested in each fold; 0 is as many as test each class in one fold, but 20, as one-shot
+            episodes have, where that is less and there are 40 or more. Folds then share test classes.
+
+    Raises:
+        UsageError: if an option is out of range.
+    """
+
+    def __init__(self, *, folds: int = 5, test_classes: int = 0) -> None:
+        super().__init__(folds=folds)
+        if test_classes < 0 or test_classes == 1:
+            raise UsageError(f"test_classes must be 0 or >= 2, got {test_classes}")
+        self.test_classes = test_classes
+
+    def roles(self, dataset: Dataset, fold: int) -> Tensor:
+        """What each class is for: (K,) int64, `TRAIN`, `VALIDATION` or `TEST`.
+
+        A fifth of the classes that are left, at least two, validate; none does where fewer than four are left.
+
+        Raises:
+            UsageError: if there are too few classes.
+        """
+        classes = len(dataset.classes)
+        if classes < 2 * self.folds:
+            mend = f"set folds to at most {classes // 2}" if classes >= 4 else "take a data set of at least 4"
+            raise UsageError(f"{classes} classes do not give {self.folds} folds of two or more test classes; {mend}")
+        known = folds_of(classes, self.folds)
+        order = ((known - fold) % self.folds).argsort(
+            stable=True
+        )  # from this fold's classes to those of the one before
+        own = int((known == fold).sum())
+        tested = self.test_classes or (max(own, _WAYS) if classes >= 2 * _WAYS else own)
+        if classes - tested < 2:
+            raise UsageError(f"{tested} test classes of {classes} leave none to train on; set test_classes to less")
+        return class_roles(order, tested)
+
+
+@SPLITS.register("classes")
+class ClassSplit(NewClassSplit):
+    """New classes: test classes are unseen in training, and so are the classes that thresholds come from.
+
+    The source's training and test images are pooled. Each class is a test class in one fold, or in several with more
+    than `test_classes` of a fold. A fifth of the other classes validate, or a tenth of the images of all where there
+    are fewer than four.
     """
 
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
-        pool = _pooled(dataset)
-        tested = _test_classes(dataset, self.folds, fold)
-        is_test = tested[pool.labels]
-        training = pool.select(~is_test)
-        train, validation = _held_back(training, _folds_by_label(training.labels, _VALIDATION_PARTS) == 0)
-        return _relabelled(dataset, tested, train, validation, pool.select(is_test))
+        pool = pooled(dataset)
+        roles = self.roles(dataset, fold)
+        role = roles[pool.labels]
+        if not (roles == VALIDATION).any():
+            role[role == TRAIN] = (folds_by_label(pool.labels[role == TRAIN], VALIDATION_PARTS) == 0).long()
+        return _by_role(dataset, roles, pool, role)
 
 
 @SPLITS.register("groups")
@@ -186,8 +246,8 @@ class GroupSplit(Split):
 
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
-        pool = _pooled(dataset)
-        is_test, is_validation = _by_groups(pool, self.folds, fold)
+        pool = pooled(dataset)
+        is_test, is_validation = by_groups(pool, self.folds, fold)
         return SplitDataset(
             train=pool.select(~is_test & ~is_validation),
             validation=pool.select(is_validation),
@@ -198,93 +258,55 @@ class GroupSplit(Split):
 
 
 @SPLITS.register("classes+groups")
-class ClassGroupSplit(Split):
+class ClassGroupSplit(NewClassSplit):
     """New classes by new writers: neither the classes nor the groups of test images are seen in training.
 
-    Images of test classes by training groups, and of training classes by test groups, are left out. A tenth of the
-    training groups, at least one, validate.
+    A fifth of the classes and a tenth of the groups that are left, at least one, validate, so that thresholds come from
+    new classes by new writers, too; with fewer than four classes left, all of them validate. Images of one part's
+    classes by another part's groups are left out.
     """
 
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
-        pool = _pooled(dataset)
-        tested = _test_classes(dataset, self.folds, fold)
-        new_class = tested[pool.labels]
-        new_group, held_back = _by_groups(pool, self.folds, fold)
-        train, validation, test = (
-            pool.select(rows)
-            for rows in (~new_class & ~new_group & ~held_back, ~new_class & held_back, new_class & new_group)
-        )
-        return _relabelled(dataset, tested, train, validation, test)
+        pool = pooled(dataset)
+        roles = self.roles(dataset, fold)
+        new_group, held_back = by_groups(pool, self.folds, fold)
+        role = roles[pool.labels]
+        if not (roles == VALIDATION).any():
+            role[(role == TRAIN) & held_back] = VALIDATION
+        by_group = torch.where(new_group, TEST, torch.where(held_back, VALIDATION, TRAIN))
+        role[role != by_group] = LEFT_OUT
+        return _by_role(dataset, roles, pool, role)
 
 
-def _pooled(dataset: Dataset) -> LabeledImages:
-    """Training and test images as one set, the training images first."""
-    train, test = dataset.train, dataset.test
-    groups = None if train.groups is None or test.groups is None else torch.cat([train.groups, test.groups])
-    return LabeledImages(torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels]), groups)
+def _source_of_new_classes(dataset: Dataset) -> SplitDataset:
+    """The source's own training and test images where they have no class in common; training classes validate."""
+    test, train = dataset.test.labels.unique(), dataset.train.labels.unique()
+    order = torch.cat([test, shuffled(train)])
+    roles = torch.full((len(dataset.classes),), LEFT_OUT)
+    roles[order] = class_roles(torch.arange(len(order)), len(test))
+    pool = pooled(dataset)
+    return _by_role(dataset, roles, pool, roles[pool.labels])
 
 
-def _held_back(data: LabeledImages, chosen: Tensor) -> tuple[LabeledImages, LabeledImages]:
-    """The images that are not chosen, and those that are."""
-    return data.select(~chosen), data.select(chosen)
-
-
-def _folds_of(count: int, folds: int) -> Tensor:
-    """A fold for each of `count` things, as many in each as can be: (count,) int64."""
-    fold = torch.empty(count, dtype=torch.int64)
-    fold[torch.randperm(count, generator=torch.Generator().manual_seed(_SEED))] = torch.arange(count) % folds
-    return fold
-
-
-def _folds_by_label(labels: Tensor, folds: int) -> Tensor:
-    """A fold for each image, as many of every class in each as can be: (N,) int64."""
-    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(_SEED))
-    by_class = shuffled[labels[shuffled].argsort(stable=True)]
-    fold = torch.empty_like(labels)
-    fold[by_class] = torch.arange(len(labels)) % folds
-    return fold
-
-
-def _test_classes(dataset: Dataset, folds: int, fold: int) -> Tensor:
-    """Whether each class is a test class: (K,) bool."""
-    classes = len(dataset.classes)
-    if classes < 2 * folds:
-        mend = f"set folds to at most {classes // 2}" if classes >= 4 else "take a data set of at least 4"
-        raise UsageError(f"{classes} classes do not give {folds} folds of two or more test classes; {mend}")
-    return _folds_of(classes, folds) == fold
-
-
-def _by_groups(pool: LabeledImages, folds: int, fold: int) -> tuple[Tensor, Tensor]:
-    """Whether each image is of a test group, and of a validation group: (N,) bool, (N,) bool."""
-    if pool.groups is None:
-        raise UsageError(
-            "this data set does not say who wrote which image; take one that does, such as glyphs, or a split without "
-            "groups"
-        )
-    known, index = pool.groups.unique(return_inverse=True)
-    if len(known) < max(folds, 3):
-        raise UsageError(
-            f"{len(known)} groups do not give {folds} folds; set folds to less, or take a data set of more groups"
-        )
-    tested = _folds_of(len(known), folds) == fold
-    others = (~tested).nonzero().flatten()
-    held_back = torch.zeros_like(tested)
-    held_back[others[_folds_of(len(others), _VALIDATION_PARTS) == 0]] = True
-    return tested[index], held_back[index]
-
-
-def _relabelled(
-    dataset: Dataset, tested: Tensor, train: LabeledImages, validation: LabeledImages, test: LabeledImages
-) -> SplitDataset:
-    """Gives training and test classes, `tested` (K,) bool, their own labels from 0."""
-    number = torch.where(tested, tested.cumsum(0), (~tested).cumsum(0)) - 1
-    train, validation, test = (part._replace(labels=number[part.labels]) for part in (train, validation, test))
-    names = [(name, bool(new)) for name, new in zip(dataset.classes, tested, strict=True)]
+def _by_role(dataset: Dataset, roles: Tensor, pool: LabeledImages, role: Tensor) -> SplitDataset:
+    """Divides images by what each is for, (N,) int64, and gives the classes of each part, (K,) int64, labels from 0."""
+    number = torch.zeros_like(roles)
+    for kind in (TRAIN, VALIDATION, TEST):
+        number[roles == kind] = torch.arange(int((roles == kind).sum()))
+    train, validation, test = (
+        pool.select(role == kind)._replace(labels=number[pool.labels[role == kind]])
+        for kind in (TRAIN, VALIDATION, TEST)
+    )
+    classes, validating, tested = (
+        tuple(name for name, each in zip(dataset.classes, roles.tolist(), strict=True) if each == kind)
+        for kind in (TRAIN, VALIDATION, TEST)
+    )
     return SplitDataset(
         train=train,
-        validation=validation,
+        validation=validation if len(validation.labels) else None,
         test=test,
-        classes=tuple(name for name, new in names if not new),
-        test_classes=tuple(name for name, new in names if new),
+        classes=classes,
+        test_classes=tested,
+        validation_classes=validating or None,
     )

@@ -39,6 +39,14 @@ class Fitting(NamedTuple):
     data: LabeledImages
     pairs: Pairs  # of its rows
     unseen: bool  # whether the images are not trained on
+    new_classes: bool = False  # whether their classes are not, either
+
+    @property
+    def told(self) -> str:
+        """Which images these are, as results say it."""
+        if self.new_classes:
+            return "validation images of new classes"
+        return "validation images" if self.unseen else "training images"
 
 
 def fitting_pairs(dataset: SplitDataset, drawn: Pairs, protocol: TrainingProtocol, threshold: float | None) -> Fitting:
@@ -54,7 +62,8 @@ def fitting_pairs(dataset: SplitDataset, drawn: Pairs, protocol: TrainingProtoco
         UsageError: if they do not hold both same and different pairs.
     """
     check_both_kinds(drawn, "train_pairs", len(drawn.same))
-    share = 1 if threshold is None else 5
+    new_classes = dataset.validation_classes is not None
+    share = 1 if threshold is None or new_classes else 5
     if dataset.validation is not None:
         labels, fraction = dataset.validation.labels, protocol.same_fraction
         possible = largest_count(labels, fraction, self_pairs=False, mirrored=False)
@@ -64,7 +73,8 @@ def fitting_pairs(dataset: SplitDataset, drawn: Pairs, protocol: TrainingProtoco
             pairs = draw_pairs(
                 labels, count, same_fraction=fraction, generator=generator, self_pairs=False, mirrored=False
             )
-            return Fitting(dataset.validation, pairs, True)
+            return Fitting(dataset.validation, pairs, True, new_classes)
+    share = 1 if threshold is None else 5
     fitting = Pairs(*(column[: CALIBRATION_PAIRS // share] for column in drawn))
     check_both_kinds(fitting, "train_pairs", len(drawn.same))
     return Fitting(dataset.train, fitting, False)
@@ -80,14 +90,15 @@ def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:
 def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: torch.Generator) -> Decision:
     """Threshold and calibration; images that were trained on are shown as the training saw them.
 
-    On plain ones, a model trained on distorted images looks too sure.
+    On plain ones, a model trained on distorted images looks too sure. For classes that were not trained on, the
+    threshold of a head that decides by itself is as wrong as one fitted on training classes, so all are fitted.
     """
     shown, pairs = fitting.data, fitting.pairs
     if not fitting.unseen:
         images = distort(to_unit(shown.images), generator, **dataclasses.asdict(protocol.augmentation))
         shown = shown._replace(images=images.mul(255).round().byte())
     scores, same = _scores(model, shown, pairs), pairs.same.numpy()
-    if fitting.unseen and model.threshold is None:
+    if fitting.new_classes or (fitting.unseen and model.threshold is None):
         return fit_logistic(scores, same)
     return fit_decision(scores, same, threshold=model.threshold)
 

@@ -207,7 +207,7 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         decision=FittedDecision(
             **dataclasses.asdict(fit(model, fitting, protocol, generator)),
             pairs=len(fitting.pairs.same),
-            fitted_on="validation images" if fitting.unseen else "training images",
+            fitted_on=fitting.told,
         ),
     )
 

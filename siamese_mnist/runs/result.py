@@ -95,7 +95,8 @@ class FittedDecision(Decision, Section):
 
     Attributes:
         pairs: number of pairs.
-        fitted_on: "validation images", which were not trained on, or "training images".
+        fitted_on: "validation images", which were not trained on, "validation images of new classes", whose classes
+            were not, either, or "training images".
     """
 
     pairs: Count

@@ -58,7 +58,7 @@ def test_folds(dataset, name, folds):
         )
         for part, names in (
             (split.train, split.classes),
-            (split.validation, split.classes),
+            (split.validation, split.validation_classes or split.classes),
             (split.test, split.test_classes),
         ):
             rows = part.images.flatten().contiguous().view(torch.int32).tolist()
@@ -66,8 +66,9 @@ def test_folds(dataset, name, folds):
             assert part.groups.tolist() == [known[row][1] for row in rows]
         seen = {known[row] for row in train | validation}
         if "classes" in name:
-            assert not set(split.classes) & set(split.test_classes)
-            assert {*split.classes, *split.test_classes} == set(dataset.classes)
+            parts = [split.classes, split.validation_classes or (), split.test_classes]
+            assert sorted(name for part in parts for name in part) == sorted(dataset.classes), "each in one part"
+            assert len(split.validation_classes or "two") >= 2
         if "groups" in name:
             assert not {group for _, group in seen} & {known[row][1] for row in test}
             assert not {known[row][1] for row in train} & {known[row][1] for row in validation}
@@ -104,12 +105,35 @@ def test_folds_stay_as_they_are():
     assert names == [("4", "9"), ("0", "1"), ("7", "8"), ("5", "6"), ("2", "3")]
 
 
-def test_glyphs_by_new_writers():
-    split = split_dataset(load_dataset("glyphs"), "classes+groups")
-    assert (len(split.classes), len(split.test_classes)) == (36, 9)
-    writers = [len(part.groups.unique()) for part in (split.train, split.validation, split.test)]
-    assert writers == [28, 4, 8]
-    assert [len(part.labels) for part in (split.train, split.validation, split.test)] == [28 * 144, 4 * 144, 8 * 36]
+@pytest.mark.parametrize(("options", "classes"), [({}, [20, 5, 20]), ({"test_classes": 9}, [29, 7, 9])])
+def test_glyphs_by_new_writers(options, classes):
+    split = split_dataset(load_dataset("glyphs"), "classes+groups", **options)
+    assert [len(names) for names in (split.classes, split.validation_classes, split.test_classes)] == classes
+    for part, count, writers in zip((split.train, split.validation, split.test), classes, (28, 4, 8), strict=True):
+        assert len(part.groups.unique()) == writers
+        assert len(part.labels) == count * writers * 4
+
+
+def test_folds_share_test_classes_only_where_one_has_fewer_than_one_shot_episodes_have():
+    glyphs = load_dataset("glyphs")
+    tested = [set(split_dataset(glyphs, "classes", fold).test_classes) for fold in range(5)]
+    assert [len(each) for each in tested] == [20] * 5
+    assert set.union(*tested) == set(glyphs.classes)
+    apart = [split_dataset(glyphs, "classes", fold, test_classes=9).test_classes for fold in range(5)]
+    assert sorted(name for each in apart for name in each) == sorted(glyphs.classes)
+
+
+def test_a_source_of_new_classes_keeps_its_own_images():
+    """As Omniglot's: training and test images have no class in common, so validation takes training classes."""
+    train, test = numbered([0, 0, 1, 1, 2, 2, 3, 3, 4, 4]), numbered([5, 5, 6, 6], start=10)
+    source = Dataset(train, test, tuple("abcdefg"))
+    split = split_dataset(source)
+    assert split.test_classes == ("f", "g")
+    assert numbers(split.test) == numbers(test)
+    assert split.test.labels.tolist() == [0, 0, 1, 1]
+    assert len(split.classes) == 3
+    assert len(split.validation_classes) == 2
+    assert numbers(split.train) | numbers(split.validation) == numbers(train)
 
 
 @pytest.mark.parametrize("name", SPLITS)
@@ -128,6 +152,8 @@ def test_contract(name):
         ("images", {"folds": 0}, "folds must be >= 1, got 0"),
         ("images", {"fols": 3}, "split 'images' has no option 'fols'; did you mean 'folds'"),
         ("image", {}, "unknown split 'image'; did you mean 'images'"),
+        ("classes", {"test_classes": 9}, "9 test classes of 10 leave none to train on; set test_classes to less"),
+        ("classes", {"test_classes": 1}, "test_classes must be 0 or >= 2, got 1"),
         ("classes", {"folds": 6}, "10 classes do not give 6 folds of two or more test classes; set folds to at most 5"),
         ("groups", {}, "does not say who wrote which image; take one that does, such as glyphs"),
         ("classes+groups", {}, "does not say who wrote which image"),

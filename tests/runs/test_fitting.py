@@ -44,6 +44,18 @@ def test_validation_images_reach_the_decision_and_nothing_else(small, short, var
         assert torch.equal(one, two)
 
 
+@pytest.mark.parametrize("variant", ["siamese", "siamese-agreement"])
+def test_the_threshold_for_new_classes_comes_from_classes_that_are_not_trained_on(small, short, variant):
+    """A head that decides by itself is told, too: its own threshold is that of the classes it knows."""
+    dataset = split_dataset(small, "classes")
+    found = learn(settings_of(short, variant, train_pairs=300), dataset)
+    assert found.decision.fitted_on == "validation images of new classes"
+    assert found.decision.threshold != found.model.threshold
+    assert found.decision.pairs > CALIBRATION_PAIRS / 5
+    known = dataclasses.replace(dataset, validation_classes=None)
+    assert learn(settings_of(short, variant, train_pairs=300), known).decision.fitted_on == "validation images"
+
+
 def test_without_validation_images_training_pairs_are_used_and_it_says_so(small, short):
     found = learn(settings_of(short, validation=0.0), split_dataset(small))
     assert (found.decision.fitted_on, found.decision.pairs) == ("training images", 2000)
