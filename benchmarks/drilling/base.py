@@ -1,6 +1,7 @@
 """A drill, what it works with, and the command as it ends."""
 
 import os
+import pwd
 import random
 import re
 import resource
@@ -12,6 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from PIL import Image
+
+from siamese_mnist.data import load_dataset
 
 LIMIT_SECONDS = 20.0
 LIMIT_BYTES = 2 << 30
@@ -49,13 +54,20 @@ class Done(NamedTuple):
     peak_bytes: int
 
 
-def forked(words: Sequence[str | Path], folder: Path, limit: float = LIMIT_SECONDS) -> Done:
-    """Runs the command in a child of this process, which has imported what is slow to import."""
+def forked(words: Sequence[str | Path], folder: Path, limit: float = LIMIT_SECONDS, *, nobody: bool = False) -> Done:
+    """Runs the command in a child of this process, which has imported what is slow to import.
+
+    Args:
+        words: of the command.
+        folder: for what it prints.
+        limit: seconds after which it is stopped.
+        nobody: whether it is run as the user of that name, which only root can ask for.
+    """
     out, err = folder / "stdout", folder / "stderr"
     start = time.monotonic()
     child = os.fork()
     if child == 0:
-        _become(words, out, err)
+        _become(words, out, err, nobody=nobody)
     stopped = False
     while not (ended := os.wait4(child, os.WNOHANG))[0]:
         if time.monotonic() - start > limit and not stopped:
@@ -67,7 +79,7 @@ def forked(words: Sequence[str | Path], folder: Path, limit: float = LIMIT_SECON
     return Done(status, *texts, time.monotonic() - start, ended[2].ru_maxrss * 1024)
 
 
-def _become(words: Sequence[str | Path], out: Path, err: Path) -> None:
+def _become(words: Sequence[str | Path], out: Path, err: Path, *, nobody: bool) -> None:
     """Turns a forked child into the command; does not return."""
     status = 70
     try:
@@ -77,6 +89,11 @@ def _become(words: Sequence[str | Path], out: Path, err: Path) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        if nobody:
+            entry = pwd.getpwnam("nobody")
+            os.setgroups([])
+            os.setgid(entry.pw_gid)
+            os.setuid(entry.pw_uid)
         from siamese_mnist_cli.main import main
 
         main([os.fspath(word) for word in words])
@@ -107,6 +124,15 @@ def trouble(done: Done, statuses: Sequence[int] = (0, 1, 2)) -> Failure:
     if re.search(r"\bnan\b", done.out, re.IGNORECASE):
         return "NaN in the output"
     return None
+
+
+def digit_files(folder: Path) -> list[Path]:
+    """Two digits as image files."""
+    images = load_dataset("mnist-tenth").test.images[:2, 0].numpy()
+    paths = [folder / f"{number}.png" for number in range(2)]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
 
 
 def started(words: Sequence[str | Path]) -> subprocess.Popen[str]:

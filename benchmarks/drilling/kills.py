@@ -152,7 +152,7 @@ def four_at_once(place: Place) -> Iterator[Failure]:
 
 
 DRILLS = [
-    Drill("kill -9 in write_run", 300, 40, write_killed),
+    Drill("kill -9 in write_run", 300, 20, write_killed),
     Drill("signal during imports", 60, 2, signal_early),
     Drill("SIGTERM on compare", 20, 1, compare_stopped),
     Drill("kill -9 of compare", 5, 1, compare_killed),

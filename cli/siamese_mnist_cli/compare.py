@@ -86,8 +86,6 @@ def compare(
     else:
         tables.print_comparison(rows)
     for lost in (outcome for outcome in outcomes if isinstance(outcome, Diverged)):
-        print(
-            f"siamese-mnist: {lost.settings.variant}, seed {lost.settings.seed}: {safe(lost.reason)}", file=sys.stderr
-        )
+        tables.tell(f"{lost.settings.variant}, seed {lost.settings.seed}: {lost.reason}")
     if not any(row.figures for row in rows if not row.published):
         raise typer.Exit(2)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from siamese_mnist_cli import options
-from siamese_mnist_cli.skipped import name_skipped_below
+from siamese_mnist_cli.skipped import name_skipped_before
 
 
 def demo(
@@ -34,7 +34,7 @@ def demo(
     from siamese_mnist.demo.server import DemoServer
 
     if run is None:
-        name_skipped_below(runs_dir)
+        name_skipped_before(None, runs_dir)
     answers = open_answers(choose(run, runs_dir), data_dir, np.random.default_rng())
     with DemoServer(answers, port) as server:
         print(server.url, flush=True)

@@ -41,7 +41,7 @@ def evaluate(
 def _print_table(result: Mapping[str, Any]) -> None:
     console = wide_console()
     groups = f" of {result['groups']:,} groups" if result["groups"] else ""
-    console.print(f"{result['pairs']:,} pairs of {result['images']:,} images{groups}: {result['file']}", markup=False)
+    console.print(f"{result['pairs']:,} pairs of {result['images']:,} images{groups}: {result['file']}")
     table = Table("figure")
     table.add_column("value", justify="right")
     table.add_column("95 % interval", justify="right")
@@ -53,9 +53,8 @@ def _print_table(result: Mapping[str, Any]) -> None:
         console.print(
             f"different pairs: {rejected:,} right, {false_match:,} wrong; same pairs: {accepted:,} right, "
             f"{missed:,} wrong",
-            markup=False,
         )
-    console.print(_threshold_line(result), markup=False)
+    console.print(_threshold_line(result))
 
 
 def _threshold_line(result: Mapping[str, Any]) -> str:

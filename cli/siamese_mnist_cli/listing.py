@@ -59,6 +59,6 @@ def list_parts(
             table.add_row(part["name"], part["summary"], settings, part["origin"])
         console.print(table)
         for name, reason in content["broken"].items():
-            console.print(f"not loaded: {name} ({reason})", markup=False)
+            console.print(f"not loaded: {name} ({reason})")
         for name, reason in content.get("not_offered", {}).items():
-            console.print(f"not offered: {name} ({reason})", markup=False)
+            console.print(f"not offered: {name} ({reason})")

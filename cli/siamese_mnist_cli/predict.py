@@ -13,7 +13,7 @@ import typer
 
 from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.skipped import located
-from siamese_mnist_cli.tables import safe
+from siamese_mnist_cli.tables import safe, tell
 
 Images = Annotated[
     list[Path] | None,
@@ -92,7 +92,7 @@ def _override(own: str, chosen: str) -> dict[str, Any]:
     """What JSON says, and stderr now, of a preprocessing that is not the run's own; nothing where it is."""
     if chosen == own:
         return {}
-    print(f"siamese-mnist: preprocessing {chosen}, where the run's own is {own}", file=sys.stderr)
+    tell(f"preprocessing {chosen}, where the run's own is {own}")
     return {"override": {"preprocessing": chosen, "run": own}}
 
 
@@ -126,10 +126,7 @@ def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> 
                 out.flush()
                 report("scoring", done, total)
     if warned:
-        print(
-            f"siamese-mnist: {len(warned)} of {total} pairs have a warning; the first: {safe(warned[0])}",
-            file=sys.stderr,
-        )
+        tell(f"{len(warned)} of {total} pairs have a warning; the first: {warned[0]}")
     return failures
 
 

@@ -34,7 +34,7 @@ def report(
     from siamese_mnist.visualisation.html import choose_runs, write_report
 
     if not run:
-        name_skipped_below(runs_dir, whole=True)
+        name_skipped_below(runs_dir)
     print(safe(write_report(choose_runs(run or (), runs_dir), output, data_dir)))
 
 
@@ -51,6 +51,6 @@ def figures(
     from siamese_mnist.visualisation.html import choose_runs, write_pictures
 
     if not run:
-        name_skipped_below(runs_dir, whole=True)
+        name_skipped_below(runs_dir)
     for path in write_pictures(choose_runs(run or (), runs_dir), output, form, data_dir):
         print(safe(path))

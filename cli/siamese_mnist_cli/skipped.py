@@ -1,23 +1,31 @@
 """Damaged runs, named once each on stderr."""
 
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from siamese_mnist_cli.tables import tell
 
 
 def name_skipped(skipped: Iterable[Any]) -> None:
     """Prints one line for each `runs.store.Skipped`."""
     for each in skipped:
-        print(f"siamese-mnist: skipped: {' '.join(each.reason.split())}", file=sys.stderr)
+        tell(f"skipped: {each.reason}")
 
 
-def name_skipped_below(runs_dir: Path, *, whole: bool = False) -> None:
+def name_skipped_below(runs_dir: Path) -> None:
     """Prints one line for each damaged run below a folder; see `runs.store.scan_runs`."""
     from siamese_mnist.runs.store import scan_runs
 
-    name_skipped(scan_runs(runs_dir, whole=whole).skipped)
+    name_skipped(scan_runs(runs_dir, whole=True).skipped)
+
+
+def name_skipped_before(variant: str | None, runs_dir: Path) -> None:
+    """Prints one line for each damaged run on the way to the newest of a variant; see `runs.store.find_newest`."""
+    from siamese_mnist.runs.store import find_newest
+
+    name_skipped(find_newest(variant, runs_dir).skipped)
 
 
 def located(name: str, runs_dir: Path) -> Path:
@@ -25,5 +33,5 @@ def located(name: str, runs_dir: Path) -> Path:
     from siamese_mnist.inference.verifier import locate
 
     if not os.path.lexists(name):
-        name_skipped_below(runs_dir)
+        name_skipped_before(name, runs_dir)
     return locate(name, runs_dir)

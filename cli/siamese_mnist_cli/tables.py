@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +27,17 @@ def safe(value: object) -> str:
     return printable(str(value))
 
 
+def tell(line: str) -> None:
+    """Prints a line about the program's own work on stderr."""
+    print(f"siamese-mnist: {safe(line)}", file=sys.stderr)
+
+
 def wide_console() -> Console:
-    """The console of results: as wide as the terminal, and wide enough for any table in a pipe."""
-    return _Console(width=None if Console().is_terminal else 160, highlight=False)
+    """The console of results: as wide as the terminal, and wide enough for any table in a pipe.
+
+    Brackets and colons are what they are: names of other hands are no markup.
+    """
+    return _Console(width=None if Console().is_terminal else 160, highlight=False, markup=False, emoji=False)
 
 
 def comparison_cells(rows: Sequence[Row]) -> list[list[str]]:
@@ -53,7 +62,7 @@ def print_comparison(rows: Sequence[Row]) -> None:
     for table in tables:
         console.print(table)
     for note in comparison_notes(rows):
-        console.print(note, markup=False)
+        console.print(note)
 
 
 def comparison_notes(rows: Sequence[Row]) -> list[str]:

@@ -14,7 +14,7 @@ from siamese_mnist.demo.nearest import Neighbour, Neighbours
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.verifier import Verifier, load, locate
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
-from siamese_mnist.runs.store import list_runs, read_config, read_run
+from siamese_mnist.runs.store import find_newest, read_config, read_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +93,12 @@ def choose(run: str | None, runs_dir: str | Path) -> Path:
     """
     if run is not None:
         return locate(run, runs_dir)
-    found = list_runs(runs_dir)
-    if not found:
+    (found,) = find_newest(None, runs_dir).runs
+    if found is None:
         raise UsageError(
             f"no run in {runs_dir}; make one with `siamese-mnist run siamese --recipe fast`, or name another --runs-dir"
         )
-    return Path(found[-1].run_dir)
+    return Path(found.run_dir)
 
 
 def open_answers(place: Path, data_dir: str | Path | None, rng: np.random.Generator) -> Answers:

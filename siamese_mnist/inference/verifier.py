@@ -19,7 +19,7 @@ from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.provenance import missing_part
-from siamese_mnist.runs.store import RunError, list_runs, read_config, read_run, read_weights
+from siamese_mnist.runs.store import RunError, find_newest, read_config, read_run, read_weights
 from siamese_mnist.settings.recipes import VARIANTS
 from siamese_mnist.settings.settings import Settings
 
@@ -60,12 +60,12 @@ def locate(name: str, runs_dir: str | Path) -> Path:
             f"{name!r} is neither a run, nor a bundle, nor a variant; `siamese-mnist run VARIANT` makes a run. "
             f"Known variants: {', '.join(VARIANTS)}."
         )
-    found = [run for run in list_runs(runs_dir) if run.variant == name]
-    if not found:
+    (found,) = find_newest(name, runs_dir).runs
+    if found is None:
         raise UsageError(
             f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name another --runs-dir"
         )
-    return Path(found[-1].run_dir)
+    return Path(found.run_dir)
 
 
 def _verifier(

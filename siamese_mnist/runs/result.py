@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le, Len
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Decision
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.text import unprintable
 
 FORMAT = 2
 """Number of the form of `result.json`; runs of siamese-mnist 0.1.0 have none and count as 1."""
@@ -246,12 +247,14 @@ class RunResult(Section):
         """The result that a JSON object describes.
 
         Raises:
-            ValueError: if a field is missing, of another type or out of range, naming it; or if a newer siamese-mnist
-                wrote it.
+            ValueError: if a field is missing, of another type or out of range, or holds a control character, naming
+                it; or if a newer siamese-mnist wrote it.
         """
         found = values.get("format", 1)
         if isinstance(found, int) and found > FORMAT:
             raise ValueError(f"written by a newer siamese-mnist, in format {found}; this one reads up to {FORMAT}")
+        if odd := next(unprintable({name: values[name] for name in values if name != "run_dir"}), None):
+            raise ValueError(f"{odd}: holds a control character")
         test = values.get("test")
         given = {"format": 1, **values, "test": PairFigures.nested(test) if isinstance(test, Mapping) else test}
         return cls._validated(given)

@@ -38,6 +38,7 @@ __all__ = [
     "Scan",
     "Skipped",
     "check_writable",
+    "find_newest",
     "find_run",
     "find_runs",
     "list_runs",
@@ -174,22 +175,31 @@ def find_runs(settings: Sequence[Settings], runs_dir: str | Path) -> Found:
     """For each of `settings` what `find_run` finds, the folder read once."""
     complete, skipped = scan_runs(runs_dir)
     this = version("siamese-mnist")
-    own = [(run, run.settings) for run in reversed(complete) if run.versions["siamese_mnist"] == this]
+    own = [(run, run.settings) for run in complete if run.versions["siamese_mnist"] == this]
     damaged: dict[str, Skipped] = {}
-
-    def newest(wanted: Settings) -> RunResult | None:
-        for run, its_settings in own:
-            if its_settings == wanted and run.run_dir not in damaged:
-                try:
-                    check_files(run.run_dir)
-                except RunError as error:
-                    damaged[run.run_dir] = Skipped(Path(run.run_dir), str(error))
-                else:
-                    return run
-        return None
-
-    found = [newest(each) for each in settings]
+    found = [_newest([run for run, its in own if its == wanted], damaged) for wanted in settings]
     return Found(found, [*skipped, *damaged.values()])
+
+
+def find_newest(variant: str | None, runs_dir: str | Path) -> Found:
+    """The newest complete run of a variant, or of any where that is None, all its files readable, if there is one."""
+    complete, skipped = scan_runs(runs_dir)
+    damaged: dict[str, Skipped] = {}
+    found = _newest([run for run in complete if variant in (None, run.variant)], damaged)
+    return Found([found], [*skipped, *damaged.values()])
+
+
+def _newest(runs: Sequence[RunResult], damaged: dict[str, Skipped]) -> RunResult | None:
+    """The last of `runs` whose files can all be read; those that cannot are added to `damaged`, by their folder."""
+    for run in reversed(runs):
+        if run.run_dir not in damaged:
+            try:
+                check_files(run.run_dir)
+            except RunError as error:
+                damaged[run.run_dir] = Skipped(Path(run.run_dir), str(error))
+            else:
+                return run
+    return None
 
 
 def _unwritable(runs_dir: Path, error: Exception) -> RunError:

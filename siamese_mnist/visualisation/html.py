@@ -18,6 +18,7 @@ from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.files import unfinished
 from siamese_mnist.system.templates import render
+from siamese_mnist.system.text import printable
 from siamese_mnist.visualisation.figures import THEME_CSS, save, to_svg
 from siamese_mnist.visualisation.pictures import Finished, Picture, joint_pictures, read_finished, run_pictures
 
@@ -99,6 +100,7 @@ def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
         verdicts=[_sentence(row) for row in rows if row.versus_first],
         sections=list(_sections(finished)),
         svg=_svg,
+        printable=printable,
     )
 
 

@@ -1,8 +1,12 @@
 """The command as a whole: help, mistakes, interruptions and closed pipes."""
 
+import contextlib
 import os
+import pwd
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -113,35 +117,71 @@ def test_a_full_disk():
     assert done.stderr == "siamese-mnist: the output cannot be used (No space left on device); name another place\n"
 
 
-@pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a\0b"])
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["predict", "NAME", "a.png", "b.png"],
-        ["predict", "siamese", "NAME", "b.png"],
-        ["predict", "siamese", "--pairs", "NAME"],
-        ["bundle", "NAME", "out"],
-        ["bundle", "RUN", "NAME"],
-        ["export", "RUN", "--output", "NAME"],
-        ["demo", "NAME", "--no-browser"],
-        ["report", "NAME"],
-        ["report", "RUN", "--output", "NAME"],
-        ["figures", "RUN", "--output", "NAME"],
-        ["compare", "--csv", "NAME"],
-        ["evaluate", "NAME"],
-        ["run", "siamese", "--runs-dir", "NAME"],
-        ["run", "siamese", "--dataset", "mnist", "--data-dir", "NAME"],
-    ],
-    ids=" ".join,
-)
-def test_names_that_no_file_can_have(mistake, finished, runs_dir, tmp_path, monkeypatch, words, name):
-    monkeypatch.chdir(tmp_path)
-    run = str(Path(finished["siamese"].run_dir))
+WITH_A_NAME = [
+    ["predict", "NAME", "a.png", "b.png"],
+    ["predict", "siamese", "NAME", "b.png"],
+    ["predict", "siamese", "--pairs", "NAME"],
+    ["bundle", "NAME", "out"],
+    ["bundle", "RUN", "NAME"],
+    ["export", "RUN", "--output", "NAME"],
+    ["demo", "NAME", "--no-browser"],
+    ["report", "NAME"],
+    ["report", "RUN", "--output", "NAME"],
+    ["figures", "RUN", "--output", "NAME"],
+    ["compare", "--csv", "NAME"],
+    ["evaluate", "NAME"],
+    ["run", "siamese", "--runs-dir", "NAME"],
+    ["run", "siamese", "--dataset", "mnist", "--data-dir", "NAME"],
+]
+
+
+def filled(words, name, run):
+    """The words of a command with a path and a run in their places."""
     if "siamese" in words and words[0] == "predict":
-        words = [*words, "--runs-dir", str(runs_dir)]
-    line = mistake(*(name if word == "NAME" else run if word == "RUN" else word for word in words))
+        words = [*words, "--runs-dir", str(Path(run).parent)]
+    return [str(name) if word == "NAME" else str(run) if word == "RUN" else word for word in words]
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a" * 5000, "a\0b"])
+@pytest.mark.parametrize("words", WITH_A_NAME, ids=" ".join)
+def test_names_that_no_file_can_have(mistake, finished, tmp_path, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    line = mistake(*filled(words, name, finished["siamese"].run_dir))
     assert line.isprintable()
     assert [path.name for path in tmp_path.iterdir() if path.name != "runs"] == []
+
+
+@contextlib.contextmanager
+def nobody():
+    """Does without root's right to everything for a while."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(pwd.getpwnam("nobody").pw_uid)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture(scope="module")
+def open_run(finished):
+    """A run that every user can read, in a folder beside one that no user can look into."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        here.chmod(0o755)
+        (here / "closed").mkdir(mode=0)
+        yield Path(shutil.copytree(finished["siamese"].run_dir, here / "runs" / "run"))
+
+
+@pytest.mark.parametrize("words", WITH_A_NAME, ids=" ".join)
+def test_a_folder_that_nobody_may_look_into(mistake, open_run, monkeypatch, words):
+    monkeypatch.chdir(open_run.parent)
+    mistake(*filled(words, "a" * 300, open_run))  # imports what this user alone may be able to read
+    with nobody():
+        line = mistake(*filled(words, open_run.parents[1] / "closed" / "a.csv", open_run))
+    assert "permission denied" in line.lower()
+    assert [path.name for path in open_run.parent.iterdir() if path.name != "runs"] == ["run"]
 
 
 def test_control_characters_are_escaped(mistake):
