@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from siamese_mnist.audit.finding import Measure, Measured
 from siamese_mnist.audit.phase1 import PhaseOne, phase_one_twice
 from siamese_mnist.data import Dataset, load_dataset
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs.comparison import Row, compare
+from siamese_mnist.evaluation.verdicts import paired_difference
 from siamese_mnist.runs.jobs import ensure_runs
+from siamese_mnist.runs.scored import ScoredRun, scored_run
 from siamese_mnist.runs.store import RunResult, read_history
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.threads import RUN_THREADS, threads
@@ -24,7 +26,7 @@ ENTRIES: Mapping[str, str] = {
     "one block": f"{REPORT}:backbone.blocks=1",
     "three blocks": f"{REPORT}:backbone.blocks=3",
     "no phase 1": f"{REPORT}:pretrain_epochs=0",
-    "trained backbone": f"{REPORT}:backbone_learning_rate=0.001",
+    "trained backbone": f"{REPORT}:backbone_learning_rate=0.0001,backbone_every=2",
 }
 """What the audit runs, each with every seed, as entries of a comparison."""
 
@@ -37,14 +39,14 @@ class Evidence:
 
     Attributes:
         runs: by key of `ENTRIES`, one for every seed.
-        rows: by key of `ENTRIES`, its row of the comparison with the report's design.
+        scored: the same beside the answers to their test pairs.
         curves: phase 2 of the report's design, for every seed, see `runs.read_history`.
         phase_one: phase 1 of the report's design measured twice, for every seed.
         dataset: the images of all runs.
     """
 
     runs: Mapping[str, Sequence[RunResult]]
-    rows: Mapping[str, Row]
+    scored: Mapping[str, Sequence[ScoredRun]]
     curves: Sequence[Curve]
     phase_one: Sequence[PhaseOne]
     dataset: Dataset
@@ -52,6 +54,12 @@ class Evidence:
     def each(self, pick: Callable[[RunResult], float], entry: str = "report") -> list[float]:
         """A figure of every seed of an entry."""
         return [float(pick(run)) for run in self.runs[entry]]
+
+    def gain(self, entry: str, over: str = "report") -> Measure:
+        """Accuracy of one entry less that of another, on the same pairs and seeds."""
+        ours, theirs = (np.stack([each.correct for each in self.scored[name]]) for name in (entry, over))
+        left, right = self.scored[entry][0].clusters
+        return lambda confidence: Measured(*paired_difference(ours, theirs, left, right, confidence)[:3])
 
 
 def gather(
@@ -100,7 +108,7 @@ def gather(
         phase_one("phase 1 measured twice", seeds, seeds)
     return Evidence(
         runs=runs,
-        rows=dict(zip(settings, compare(done)[1:], strict=True)),
+        scored={key: [scored_run(run) for run in group] for key, group in runs.items()},
         curves=[read_history(run.run_dir) for run in runs["report"]],
         phase_one=twice,
         dataset=images,

@@ -16,13 +16,16 @@ def page(found: Sequence[Finding], evidence: Evidence, made_by: str) -> str:
         evidence: what they rest on.
         made_by: command, machine and date.
     """
+    said = [each for each in found if each.in_report]
     return render(
         "siamese_mnist.audit",
         "page.md",
         seeds=len(evidence.runs["report"]),
-        found=found,
-        counts=Counter(each.verdict for each in found),
+        said=said,
+        beside=[each for each in found if not each.in_report],
+        counts=Counter(each.verdict for each in said),
+        tested=sum(each.interval is not None for each in found),
         made_by=made_by,
-        opposite=[each.claim for each in found if OPPOSITE in each.measured],
+        opposite=[each.claim for each in said if OPPOSITE in each.measured],
         entries=list(ENTRIES.values()),
     )

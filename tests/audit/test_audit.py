@@ -5,15 +5,18 @@ from statistics import fmean, stdev
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from siamese_mnist.audit import ENTRIES, findings, page
-from siamese_mnist.audit.finding import direction, figure, judged
+from siamese_mnist.audit.course import noise
+from siamese_mnist.audit.finding import Measured, equality, figure, over_seeds, tendency
+from siamese_mnist.audit.overlap import ink_overlap
 from siamese_mnist.audit.printed import printed_sampler
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.store import read_history
 
-VERDICTS = {"reproduced", "not reproduced", "not testable"}
+VERDICTS = {"reproduced", "compatible", "not shown", "not reproduced", "not testable"}
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +25,7 @@ def found(evidence):
 
 
 def test_every_claim_gets_a_verdict(found):
-    assert len(found) >= 30
+    assert len(found) >= 28
     assert {each.verdict for each in found.values()} == VERDICTS
     assert all(each.measured and each.section for each in found.values())
 
@@ -32,7 +35,9 @@ def test_evidence_holds_every_design_with_every_seed(evidence):
     assert all([run.seed for run in runs] == [0, 1] for runs in evidence.runs.values())
     assert evidence.runs["three blocks"][0].config["parts"]["backbone_options"] == {"blocks": 3}
     assert evidence.runs["no phase 1"][0].phase1.epochs == 0
-    assert [row["entry"] for row in evidence.rows.values()] == list(ENTRIES.values())
+    tuned = evidence.runs["trained backbone"][0].config["protocol"]
+    assert 0 < tuned["backbone_learning_rate"] < tuned["learning_rate"]  # a step size of its own
+    assert tuned["backbone_every"] > 1
 
 
 def test_phase_one_is_that_of_the_runs(evidence):
@@ -45,66 +50,114 @@ def test_phase_one_is_that_of_the_runs(evidence):
 def test_a_figure_is_held_to_the_prediction_interval(published):
     values = [0.88, 0.90, 0.91, 0.89]
     half = stats.t.ppf(0.975, 3) * stdev(values) * math.sqrt(1 + 1 / 4)
-    one = figure("1", "c", published, values)
+    one = figure("1", "c", published, values)(0.95)
     assert one.interval == pytest.approx((fmean(values) - half, fmean(values) + half))
     assert one.verdict == ("reproduced" if abs(published - fmean(values)) <= half + 0.005 else "not reproduced")
-    assert figure("1", "c", 0.99, values).verdict == "not reproduced"
+    assert figure("1", "c", 0.99, values)(0.95).verdict == "not reproduced"
 
 
-def test_a_figure_that_seeds_scatter_around_cannot_be_tested():
-    one = figure("1", "c", 0.9, [0.6, 0.95, 0.8])
-    assert one.verdict == "not testable"
-    assert one.measured.endswith("seeds differ too much to tell")
+def test_a_figure_in_a_wide_interval_is_compatible():
+    assert figure("1", "c", 0.91, [0.88, 0.94, 0.90])(0.95).verdict == "compatible"
+    assert figure("1", "c", 0.9, [0.88, 0.90, 0.91, 0.89])(0.999).verdict == "compatible"
 
 
-def test_a_direction_needs_its_whole_interval():
+def test_a_tendency_needs_its_whole_interval():
     up = [0.1, 0.12, 0.11]
-    assert direction("1", "c", "w", up).verdict == "reproduced"
-    assert direction("1", "c", "w", [-x for x in up]).verdict == "not reproduced"
-    assert "the opposite holds" in direction("1", "c", "w", [-x for x in up]).measured
-    assert "no side is shown" in direction("1", "c", "w", [-0.1, 0.1]).measured
-    expected = stats.t.interval(0.95, 2, np.mean(up), stats.sem(up))
-    assert direction("1", "c", "w", up).interval == pytest.approx(expected)
-    assert judged("1", "c", "w", 0.1, (0.0, 0.2)).verdict == "not reproduced"
+    assert tendency("1", "c", "w", over_seeds(up))(0.95).verdict == "reproduced"
+    down = tendency("1", "c", "w", over_seeds([-x for x in up]))(0.95)
+    assert down.verdict == "not reproduced"
+    assert "the opposite holds" in down.measured
+    nothing = tendency("1", "c", "w", over_seeds([-0.1, 0.1]))(0.95)
+    assert nothing.verdict == "not shown"
+    assert "no side is shown" in nothing.measured
+    expected = stats.t.interval(0.99, 2, np.mean(up), stats.sem(up))
+    assert tendency("1", "c", "w", over_seeds(up))(0.99).interval == pytest.approx(expected)
+    at_0 = tendency("1", "c", "w", lambda _: Measured(0.1, 0.0, 0.2))
+    assert at_0(0.95).verdict == "not shown"
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        ([0.001, -0.002, 0.001], "reproduced"),
+        ([0.02, -0.03, 0.01], "compatible"),
+        ([0.02, 0.021, 0.022], "not reproduced"),
+    ],
+)
+def test_an_equality_needs_its_interval_within_the_margin(values, verdict):
+    assert equality("1", "c", "w", values, margin=0.01)(0.95).verdict == verdict
+
+
+def test_all_tested_claims_are_one_family(found, evidence):
+    tested = [each for each in found.values() if each.interval]
+    share = 0.05 / len(tested)
+    gaps = [run.test.same.f1 - run.test.different.f1 for run in evidence.runs["report"]]
+    expected = stats.t.interval(1 - share, 1, np.mean(gaps), stats.sem(gaps))
+    assert found["F1 is equal for both answers."].interval == pytest.approx(expected)
+
+
+def test_no_side_is_taken_where_the_interval_holds_0(found):
+    for each in found.values():
+        if each.published is None and each.interval:
+            low, high = each.interval
+            assert (each.verdict in ("not shown", "compatible")) == (low <= 0 <= high) or each.verdict == "reproduced"
+            assert ("no side is shown" in each.measured) == (each.verdict == "not shown")
+
+
+def test_what_the_report_does_not_say_stands_apart(found):
+    beside = [each for each in found.values() if not each.in_report]
+    assert len(beside) == 2
+    assert all("batch norm" in each.claim for each in beside)
 
 
 def test_figures_are_those_of_the_runs(found, evidence):
     runs = evidence.runs["report"]
-    assert found["Accuracy is 0.89."].value == pytest.approx(fmean(run.test.accuracy for run in runs))
-    answers = [np.array(run.test.confusion_matrix) for run in runs]
-    different = fmean(matrix[:, 0].sum() / matrix.sum() - 0.5 for matrix in answers)
-    assert found["The model tends to answer *different*."].value == pytest.approx(different)
-    row = evidence.rows["three blocks"]
+    accuracy = {key: fmean(run.test.accuracy for run in group) for key, group in evidence.runs.items()}
+    assert found["Accuracy is 0.89, and so are precision, recall and F1."].value == pytest.approx(accuracy["report"])
+    recalls = fmean(run.test.same.recall - run.test.different.recall for run in runs)
+    assert found["*Same* has the higher recall and the lower precision."].value == pytest.approx(recalls)
     three = found["More residual blocks help: three against two."]
-    assert (three.value, list(three.interval)) == (row["difference"], row["difference_interval"])
-    row = evidence.rows["one block"]
+    assert three.value == pytest.approx(accuracy["three blocks"] - accuracy["report"])
     two = found["More residual blocks help: two against one."]
-    assert (two.value, two.interval) == (-row["difference"], tuple(-each for each in row["difference_interval"][::-1]))
+    assert two.value == pytest.approx(accuracy["report"] - accuracy["one block"])
     curves = [read_history(run.run_dir)["validation_accuracy"] for run in runs]
     last = fmean(np.array_split(curve, 4)[3].mean() for curve in curves)
     assert found["Accuracy is unable to stabilise above 0.85."].value == pytest.approx(0.85 - last)
 
 
 def test_noise_is_the_spread_around_a_line():
-    from siamese_mnist.audit.claims import _noise
-
     updates = np.arange(400.0)
     rng = np.random.default_rng(0)
-    noise = rng.normal(size=400)
-    assert _noise(0.3 + 0.01 * updates, 1) == pytest.approx(0, abs=1e-9)
-    assert _noise(0.3 + 0.01 * updates + noise, 3) == pytest.approx(noise[300:].std(), rel=0.05)
+    scatter = rng.normal(size=400)
+    assert noise(0.3 + 0.01 * updates, 1) == pytest.approx(0, abs=1e-9)
+    assert noise(0.3 + 0.01 * updates + scatter, 3) == pytest.approx(scatter[300:].std(), rel=0.05)
 
 
-def test_overlap_is_the_mean_over_images(found, evidence):
-    images, labels = (each.numpy() for each in evidence.dataset.test[:2])
-    ink = (images > 127).reshape(len(images), -1)
-    gaps = []
-    for row in range(len(ink)):
-        overlap = (ink & ink[row]).sum(1) / np.maximum((ink | ink[row]).sum(1), 1)
-        same = labels == labels[row]
-        others = same & (np.arange(len(ink)) != row)
-        gaps.append(overlap[others].mean() - overlap[~same].mean())
-    assert found["Images of the same number overlap highly."].value == pytest.approx(np.mean(gaps), abs=1e-5)
+def gap_of(data):
+    """Mean overlap of all pairs of one class less that of pairs of two classes, by counting pixels."""
+    ink = (data.images.numpy() > 127).reshape(len(data.labels), -1).astype(np.float32)
+    off = 1 - ink
+    both, either = ink @ ink.T, 784 - off @ off.T
+    rows, columns = np.triu_indices(len(ink), 1)
+    overlap = (both / np.maximum(either, 1))[rows, columns].astype(np.float64)
+    labels = data.labels.numpy()
+    same = labels[rows] == labels[columns]
+    return overlap[same].mean() - overlap[~same].mean()
+
+
+def test_overlap_is_the_mean_over_pairs(found, evidence):
+    assert found["Images of the same number overlap highly."].value == pytest.approx(gap_of(evidence.dataset.test))
+
+
+def test_overlap_interval_holds_the_truth(tenth):
+    """Images drawn from many; an interval over images as if pairs were their own holds the truth in 73 % only."""
+    truth = gap_of(tenth.train.select(slice(3000)))
+    generator = torch.Generator().manual_seed(0)
+    draws, hits = 300, 0
+    for _ in range(draws):
+        found = ink_overlap(tenth.train.select(torch.randperm(3000, generator=generator)[:100]), 0.95)
+        hits += found.low <= truth <= found.high
+    assert 0.92 * draws <= hits <= 0.985 * draws
 
 
 def test_printed_sampler_turns_its_coin_at_duplicates():
