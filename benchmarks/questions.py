@@ -53,7 +53,7 @@ def main() -> None:
     sections, shown = [], []
     for question, answers in QUESTIONS.items():
         lines = [_line(answer, entry, rows[entry], phase_1[entry]) for answer, entry in answers.items()]
-        header = ["", "entry", "pair accuracy", "difference, simultaneous 95 %", "verdict", "parameters", "phase-1 accuracy"]
+        header = ["", "entry", "pair accuracy", "difference, simultaneous", "verdict", "parameters", "phase-1 accuracy"]
         sections.append(f"## {question}\n\n{table(header, lines)}")
         shown += [
             f"`{entry}` is {rows[entry]['verdict']}"
