@@ -8,7 +8,7 @@ run: $(VENV)/.installed  ## compare the report's baseline with the Siamese varia
 	$(BIN)/siamese-mnist compare
 
 test: $(VENV)/.installed-dev  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
 check: lint types imports docs test  ## all that CI runs
 
