@@ -150,7 +150,7 @@ def example_result(**changes):
         "phase1": {"epochs": 0, "accuracy": None, "train_seconds": 0.0},
         "phase2": {"epochs": 1, "supervision": "pairs", "train_seconds": 0.5},
         "collapsed": None,
-        "decision": {"threshold": 0.5, "slope": 2.0, "pairs": 4, "fitted_on": "training images"},
+        "decision": {"threshold": 0.5, "slope": 2.0, "prior": 0.5, "pairs": 4, "fitted_on": "training images"},
         "test": {
             "pairs": 2,
             "pairs_digest": "cd",

@@ -15,6 +15,7 @@ from siamese_mnist.evaluation.answers import (
     precision_recall_f1,
 )
 from siamese_mnist.evaluation.checks import check_pairs
+from siamese_mnist.evaluation.costs import bayes_cost, cllr, cost_curve, effective_prior, min_cllr, minimum_bayes_cost
 from siamese_mnist.evaluation.decision import Decision, fit_decision, fit_logistic, fit_threshold
 from siamese_mnist.evaluation.episodes import Episodes, draw_episodes, episode_accuracy
 from siamese_mnist.evaluation.identification import (
@@ -27,6 +28,7 @@ from siamese_mnist.evaluation.identification import (
 from siamese_mnist.evaluation.jackknife import Rate
 from siamese_mnist.evaluation.judged import JudgedPairs, WeightedPairs
 from siamese_mnist.evaluation.metrics import FALSE_MATCH_RATES, METRICS, Metric, metric
+from siamese_mnist.evaluation.operating import Calibration, OperatingPoint, operating_point
 from siamese_mnist.evaluation.ranking import (
     Roc,
     average_precision,
@@ -41,21 +43,27 @@ from siamese_mnist.evaluation.summary import evaluate
 __all__ = [
     "FALSE_MATCH_RATES",
     "METRICS",
+    "Calibration",
     "Decision",
     "Episodes",
     "JudgedPairs",
     "Metric",
     "OpenSetRate",
+    "OperatingPoint",
     "Rate",
     "Roc",
     "WeightedPairs",
     "average_precision",
+    "bayes_cost",
     "check_pairs",
+    "cllr",
     "cmc",
     "confusion_matrix",
+    "cost_curve",
     "detection_error_tradeoff",
     "digit_pair_accuracy",
     "draw_episodes",
+    "effective_prior",
     "episode_accuracy",
     "equal_error_rate",
     "evaluate",
@@ -65,8 +73,11 @@ __all__ = [
     "fit_threshold",
     "identification_rate",
     "metric",
+    "min_cllr",
+    "minimum_bayes_cost",
     "open_set_by_size",
     "open_set_rates",
+    "operating_point",
     "precision_recall_f1",
     "roc",
     "roc_auc",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from siamese_mnist.evaluation.checks import BoolArray, FloatArray, check_pairs
+from siamese_mnist.evaluation.costs import check_prior, logit
 from siamese_mnist.evaluation.ranking import roc
 
 
@@ -39,12 +40,16 @@ def fit_threshold(scores: ArrayLike, same: ArrayLike) -> float:
         widths = accepted[gaps] - accepted[gaps + 1]
         widest = gaps[widths == widths.max()]
         gap = widest[(widest.size - 1) // 2]
-        high, low = float(accepted[gap]), float(accepted[gap + 1])
-        middle = low / 2 + high / 2
-        return middle if low < middle <= high else high  # neighbouring floats have no number between them
+        return midway(float(accepted[gap + 1]), float(accepted[gap]))
     if correct[-1] == best:
         return float(accepted[-1])
     return float(np.nextafter(accepted[0], np.inf))
+
+
+def midway(low: float, high: float) -> float:
+    """The middle between two scores as a threshold that accepts the higher one alone."""
+    middle = low / 2 + high / 2
+    return middle if low < middle <= high else high  # neighbouring floats have no number between them
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,10 @@ class Decision:
     Attributes:
         threshold: the score from which a pair is decided same.
         slope: > 0, gain of the logistic curve per unit of score.
+        prior: in (0, 1), share of same pairs that the probabilities are meant for.
 
     Raises:
-        ValueError: if a value is not finite or the slope is not positive.
+        ValueError: if a value is not finite, the slope is not positive, or the prior is not between 0 and 1.
 
     Example:
         >>> decision = Decision(threshold=0.5, slope=4.0)
@@ -68,12 +74,15 @@ class Decision:
 
     threshold: float
     slope: float
+    prior: float = 0.5
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.threshold):
             raise ValueError(f"threshold must be finite, got {self.threshold}")
         if not (math.isfinite(self.slope) and self.slope > 0):
             raise ValueError(f"slope must be finite and > 0, got {self.slope}")
+        if not 0 < self.prior < 1:
+            raise ValueError(f"prior must be between 0 and 1, got {self.prior}")
 
     def predict(self, scores: ArrayLike) -> BoolArray:
         """Answers (P,): True where the score (P,) is >= the threshold."""
@@ -89,6 +98,21 @@ class Decision:
         # Just below the threshold the logistic function rounds to 0.5, which would read as "same".
         below = (values < self.threshold) & (probability >= 0.5)
         return np.where(below, np.nextafter(0.5, 0), probability)
+
+    def log_likelihood_ratio(self, scores: ArrayLike) -> FloatArray:
+        """Natural logarithm (P,) of how much likelier the scores (P,) are of same pairs than of different ones."""
+        values = np.asarray(scores, dtype=np.float64)
+        ratio: FloatArray = np.asarray(self.slope * (values - self.threshold) - logit(self.prior))
+        return ratio
+
+    def moved_to(self, prior: float) -> "Decision":
+        """The decision that the same log-likelihood ratios ask for at another share of same pairs, in (0, 1).
+
+        Raises:
+            UsageError: if the prior is outside (0, 1).
+        """
+        check_prior(prior)
+        return Decision(self.threshold - (logit(prior) - logit(self.prior)) / self.slope, self.slope, prior)
 
 
 def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = None) -> Decision:
@@ -115,11 +139,11 @@ def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = N
     if not math.isfinite(chosen):
         raise ValueError(f"threshold must be finite, got {threshold}")
 
-    target = _smoothed(truth)
+    target, prior = _smoothed(truth), float(truth.mean())
     distance = values - chosen
     scale = float(np.mean(np.abs(distance)))
     if scale == 0:
-        return Decision(chosen, 1.0)
+        return Decision(chosen, 1.0, prior)
     distance /= scale
 
     def likelihood_fall(gain: float) -> float:
@@ -130,7 +154,7 @@ def fit_decision(scores: ArrayLike, same: ArrayLike, threshold: float | None = N
         while likelihood_fall(high) < 0:
             low, high = high, high * 8
         high = brentq(likelihood_fall, low, high, rtol=1e-10)
-    return Decision(chosen, float(np.clip(high / scale, np.finfo(float).tiny, np.finfo(float).max)))
+    return Decision(chosen, float(np.clip(high / scale, np.finfo(float).tiny, np.finfo(float).max)), prior)
 
 
 def fit_logistic(scores: ArrayLike, same: ArrayLike) -> Decision:
@@ -166,7 +190,7 @@ def fit_logistic(scores: ArrayLike, same: ArrayLike) -> Decision:
     threshold = float(values.mean() - spread * offset / gain) if gain > 0 else math.nan
     if not values.min() <= threshold <= values.max():
         return fit_decision(values, truth)
-    return Decision(threshold, float(gain / spread))
+    return Decision(threshold, float(gain / spread), float(truth.mean()))
 
 
 def _smoothed(truth: BoolArray) -> FloatArray:

@@ -15,6 +15,7 @@ import numpy as np
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation.answers import expected_calibration_error, precision_recall_f1
 from siamese_mnist.evaluation.checks import FloatArray
+from siamese_mnist.evaluation.costs import cllr, min_cllr_of, penalties
 from siamese_mnist.evaluation.judged import JudgedPairs, WeightedPairs
 from siamese_mnist.evaluation.ranking import (
     average_precision_of,
@@ -330,6 +331,34 @@ def _brier_score(pairs: JudgedPairs) -> float:
     from sklearn.metrics import brier_score_loss
 
     return float(brier_score_loss(pairs.same, pairs.probability))
+
+
+def _weighted_cllr(w: WeightedPairs) -> FloatArray:
+    same = w.pairs.same
+    bits = penalties(w.pairs.decision.log_likelihood_ratio(w.pairs.scores), same)
+    cost: FloatArray = (w.weights @ (bits * same) / w.truly + w.weights @ (bits * ~same) / (w.total - w.truly)) / 2
+    return cost
+
+
+@METRICS.register("cllr")
+@metric(
+    "Cllr",
+    higher_is_better=False,
+    needs="probability",
+    limits=(0.0, math.inf),
+    weighted=_weighted_cllr,
+    headline=False,
+)
+def _cllr(pairs: JudgedPairs) -> float:
+    """Cost of the stated log-likelihood ratios over all priors, in bits."""
+    return cllr(pairs.decision.log_likelihood_ratio(pairs.scores), pairs.same)
+
+
+@METRICS.register("min_cllr")
+@metric("minimum Cllr", higher_is_better=False, interval=None, headline=False)
+def _min_cllr(pairs: JudgedPairs) -> float:
+    """Cllr of the best rising map of the scores: what no calibration mends."""
+    return min_cllr_of(pairs.curve)
 
 
 @METRICS.register("expected_calibration_error")

@@ -19,6 +19,7 @@ from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.provenance import missing_part
+from siamese_mnist.runs.result import prior_of
 from siamese_mnist.runs.store import RunError, find_newest, read_config, read_run, read_weights
 from siamese_mnist.settings.recipes import VARIANTS
 from siamese_mnist.settings.settings import Settings
@@ -80,7 +81,9 @@ def _verifier(
         classes = len(values.pop("classes"))
         recorded = values.pop("origins", None)  # earlier runs do not say where their parts come from
         settings = Settings.from_dict(values)
-        chosen = Decision(float(decision["threshold"]), float(decision["slope"]))
+        chosen = Decision(
+            float(decision["threshold"]), float(decision["slope"]), float(decision.get("prior", prior_of(config)))
+        )
         parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
         parts |= {"image_size": (height, width), "classes": classes, "channels": channels}
         model = build_bounded(parts, weights)

@@ -120,7 +120,7 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     config, values, scored = read_config(run_dir), result.as_dict(), scored_run(result)
     values["test"] = {**nested({name: scored.figure(name) for name in METRICS}), **values["test"]}
     figures = {name: values[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
-    decision = {name: values["decision"][name] for name in ("threshold", "slope")}
+    decision = {name: values["decision"][name] for name in ("threshold", "slope", "prior")}
     metrics = {
         **figures,
         "intervals": run_intervals([scored], single_metrics()),

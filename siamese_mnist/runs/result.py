@@ -255,8 +255,10 @@ class RunResult(Section):
             raise ValueError(f"written by a newer siamese-mnist, in format {found}; this one reads up to {FORMAT}")
         if odd := next(unprintable({name: values[name] for name in values if name != "run_dir"}), None):
             raise ValueError(f"{odd}: holds a control character")
-        test = values.get("test")
+        test, decision = values.get("test"), values.get("decision")
         given = {"format": 1, **values, "test": PairFigures.nested(test) if isinstance(test, Mapping) else test}
+        if isinstance(decision, Mapping):
+            given["decision"] = {"prior": prior_of(values.get("config")), **decision}
         return cls._validated(given)
 
     @classmethod
@@ -288,6 +290,13 @@ class Diverged:
     def config(self) -> Mapping[str, Any]:
         """The settings as JSON, as a result has them."""
         return self.settings.as_dict()
+
+
+def prior_of(config: Any) -> float:
+    """Share of same pairs that a run's decision was fitted on, of runs of before, which do not say it."""
+    protocol = config.get("protocol") if isinstance(config, Mapping) else None
+    fraction = protocol.get("same_fraction") if isinstance(protocol, Mapping) else None
+    return fraction if isinstance(fraction, float) else 0.5
 
 
 _CONFIG = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.data import load_dataset, split_dataset
-from siamese_mnist.evaluation import Decision, equal_error_rate, roc_auc
+from siamese_mnist.evaluation import Decision, cllr, equal_error_rate, min_cllr, roc_auc
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
 from siamese_mnist.visualisation import figures
@@ -113,7 +113,7 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
     Raises:
         RunError: if its figures or its model are damaged.
     """
-    for draw in (_classes, _confusion, _learning, _scores, _calibration, _digits, _embeddings, _hardest):
+    for draw in (_classes, _confusion, _learning, _scores, _calibration, _costs, _digits, _embeddings, _hardest):
         if (picture := draw(finished)) is not None:
             yield picture
 
@@ -179,6 +179,19 @@ def _calibration(finished: Finished) -> Picture:
         "counts the pairs.",
         f"Expected calibration error {finished.run.test.expected_calibration_error:.4f}.",
         figures.calibration(probability, finished.same, finished.left, finished.right),
+    )
+
+
+def _costs(finished: Finished) -> Picture:
+    ratio = finished.decision.log_likelihood_ratio(finished.scores)
+    stated, least = cllr(ratio, finished.same), min_cllr(finished.scores, finished.same)
+    return Picture(
+        "costs",
+        "What errors cost, by the share of same pairs",
+        "Cost of the answers that the stated probabilities ask for at each prior, and of the best threshold for it. 1 "
+        "is the cost of one answer for all; the gap between the lines is what calibration loses.",
+        f"Bayes cost over priors; Cllr {stated:.4f} bits, at the best calibration {least:.4f}.",
+        figures.bayes_costs(ratio, finished.same),
     )
 
 

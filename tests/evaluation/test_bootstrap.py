@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.special import expit
 from sklearn import metrics
 
 from siamese_mnist import evaluation
@@ -103,6 +104,10 @@ def test_seeds_are_averaged_pair_by_pair():
     assert high - low < 0.4 * (one_high - one_low)
 
 
+def balanced(weights, same):
+    return np.where(same, weights / weights[same].sum(), weights / weights[~same].sum())
+
+
 def weighted_figures(scores, same, decision, weights):
     """scikit-learn's view of one replicate."""
     predicted, probability = decision.predict(scores), decision.probability(scores)
@@ -126,6 +131,11 @@ def weighted_figures(scores, same, decision, weights):
         "true_match_rate/0.001": true_match[false_match <= 0.001].max(),
         "log_loss": metrics.log_loss(same, probability, sample_weight=weights),
         "brier_score": metrics.brier_score_loss(same, probability, sample_weight=weights),
+        # Balanced classes: the log loss of odds that leave the prior out.
+        "cllr": metrics.log_loss(
+            same, expit(decision.log_likelihood_ratio(scores)), sample_weight=balanced(weights, same)
+        )
+        / np.log(2),
     }
 
 

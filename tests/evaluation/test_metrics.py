@@ -215,6 +215,11 @@ def test_evaluate_agrees_with_scikit_learn(pairs, decimals):
         "log_loss": metrics.log_loss(same, probability),
         "brier_score": metrics.brier_score_loss(same, probability),
         "expected_calibration_error": ev.expected_calibration_error(probability, same),
+        "cllr": metrics.log_loss(
+            same, probability, sample_weight=np.where(same, 1 / same.mean(), 1 / (1 - same.mean()))
+        )
+        / np.log(2),
+        "min_cllr": ev.min_cllr(scores, same),
         "threshold": 0.9,
         "swap_agreement": np.mean((swapped >= 0.9) == predicted),
         "largest_swap_difference": np.abs(1 / (1 + np.exp(-1.7 * (swapped - 0.9))) - probability).max(),

@@ -40,7 +40,14 @@ def test_built_in_figures_are_what_they_were(tmp_path):
     (tmp_path / "scores.csv").write_text("left,right,same,score\n" + "".join(rows))
     found = evaluate_file(tmp_path / "scores.csv", fit_on_test=True)
     expected = json.loads((Path(__file__).parent / "fixed_figures.json").read_text())
-    assert found.keys() == expected.keys() | {"file", "groups", "calibration_overlap"}
+    assert found.keys() == expected.keys() | {
+        "file",
+        "groups",
+        "calibration_overlap",
+        "cllr",
+        "cllr_interval",
+        "min_cllr",
+    }
     for name, value in expected.items():
         assert flat(found[name]) == pytest.approx(flat(value), abs=1e-12), name
 

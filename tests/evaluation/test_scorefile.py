@@ -119,7 +119,7 @@ def test_what_needs_a_threshold_or_a_probability_is_left_out(file):
     given = evaluate_file(file, threshold=0.7)
     fitted = evaluate_file(file, fit_on_test=True)
     assert free["threshold"] is None
-    ranking = {"roc_auc", "average_precision", "equal_error_rate", "true_match_rate"}
+    ranking = {"roc_auc", "average_precision", "equal_error_rate", "true_match_rate", "min_cllr"}
     about = {"file", "threshold", "calibration", "threshold_fitted_on_test", "pairs", "images"}
     about |= {"groups", "calibration_overlap"}
     assert {name for name in free if not name.endswith("_interval")} == ranking | about

@@ -64,6 +64,7 @@ def test_content(pristine, run_dir, finished):
     assert json.loads((folder / "decision.json").read_text()) == {
         "threshold": run.decision.threshold,
         "slope": run.decision.slope,
+        "prior": run.decision.prior,
     }
 
 

@@ -13,6 +13,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.decomposition import PCA
 from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
+from siamese_mnist.evaluation import cost_curve
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.visualisation import figures
 from siamese_mnist.visualisation.figures.curves import smoothed
@@ -174,6 +175,15 @@ def test_calibration(pairs):
     np.testing.assert_allclose(ends, accuracy_interval(same[chosen], left[chosen], right[chosen]))
     (counts,) = figure.axes[1].patches
     np.testing.assert_array_equal(counts.get_data().values, np.histogram(probability, 15, (0, 1))[0])
+
+
+def test_bayes_costs(pairs):
+    figure = figures.bayes_costs(pairs["scores"], pairs["same"])
+    curve = cost_curve(pairs["scores"], pairs["same"])
+    _, actual, minimum = figure.axes[0].lines
+    np.testing.assert_array_equal(actual.get_ydata(), curve.actual)
+    np.testing.assert_array_equal(minimum.get_ydata(), curve.minimum)
+    assert [each.get_text() for each in figure.axes[0].get_xticklabels()][1:4] == ["0.01", "0.1", "0.5"]
 
 
 def test_score_histograms(pairs):

@@ -10,7 +10,7 @@ import pytest
 from siamese_mnist.runs.store import RunError, read_run
 from siamese_mnist.visualisation.pictures import joint_pictures, read_finished, run_pictures
 
-EVERY_RUN = ["classes", "confusion", "learning", "scores", "calibration", "digits", "hardest"]
+EVERY_RUN = ["classes", "confusion", "learning", "scores", "calibration", "costs", "digits", "hardest"]
 
 
 @pytest.fixture
@@ -40,6 +40,7 @@ def test_pictures_of_a_run(finished):
     (wrong,) = [int(word) for word in pictures["confusion"].alternative.split() if word == str(wrong_same(run))][:1]
     assert wrong == run.test.confusion_matrix[0][1]
     assert f"{run.test.expected_calibration_error:.4f}" in pictures["calibration"].alternative
+    assert f"Cllr {run.test['cllr']:.4f} bits" in pictures["costs"].alternative
     assert f"{run.test.same.recall:.4f}" in pictures["classes"].alternative
 
 

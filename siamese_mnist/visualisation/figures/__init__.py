@@ -6,6 +6,7 @@ As in `siamese_mnist.evaluation`, scores are (P,) with higher meaning more alike
 
 from matplotlib.figure import Figure
 
+from siamese_mnist.visualisation.figures.costs import bayes_costs
 from siamese_mnist.visualisation.figures.curves import (
     calibration,
     det_curves,
@@ -20,6 +21,7 @@ from siamese_mnist.visualisation.figures.theme import THEME_CSS, save, to_svg
 __all__ = [
     "THEME_CSS",
     "Figure",
+    "bayes_costs",
     "calibration",
     "class_figures",
     "confusion",
