@@ -27,6 +27,12 @@ def compare(
     data_dir: options.DataDir = None,
     download: options.Download = False,
     seeds: Annotated[int, typer.Option(help="Seeds per variant: 0, 1, ...; one gives no verdict.", min=1)] = 3,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Folds of the split that are joined: 0, 1, ...; each trains every seed.", min=1, show_default="none"
+        ),
+    ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
     jobs: options.Jobs = None,
@@ -54,7 +60,7 @@ def compare(
         check_sort_column(sort)
     if csv is not None:
         formats.check_writable(csv)
-    wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, **settings)
+    wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, folds, **settings)
     found = find_runs(wanted, runs_dir)
     name_skipped(found.skipped)
     if jobs is None:
@@ -67,7 +73,7 @@ def compare(
                 data_dir=data_dir,
                 download=download,
                 device=device,
-                progress=lambda each: titled(f"{each.variant}, seed {each.seed}"),
+                progress=lambda each: titled(_title(each)),
                 jobs=jobs,
                 overall=titled(f"training, {jobs} at once", every=1, unit="runs"),
                 notice=lambda line: print(safe(line), file=sys.stderr),
@@ -89,3 +95,8 @@ def compare(
         tables.tell(f"{lost.settings.variant}, seed {lost.settings.seed}: {lost.reason}")
     if not any(row.figures for row in rows if not row.published):
         raise typer.Exit(2)
+
+
+def _title(settings: Any) -> str:
+    fold = "" if settings.fold is None else f", fold {settings.fold}"
+    return f"{settings.variant}{fold}, seed {settings.seed}"

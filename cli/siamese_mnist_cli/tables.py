@@ -74,6 +74,10 @@ def comparison_notes(rows: Sequence[Row]) -> list[str]:
     ]
     if any(each.verdict.startswith("one seed") for each in compared):
         notes.append("one seed: the verdict is about the two trained models on these images, not about their designs")
+    if any(len(row.folds) > 1 for row in rows):
+        notes.append(
+            "intervals and verdicts are over folds, each with test classes or writers and trainings of its own"
+        )
     varied = dict.fromkeys(row.vary for row in rows if row.vary and len(row.seeds) > 1)
     return notes + [f"the seeds of an entry differ in: {_VARIED[each]}" for each in varied]
 
@@ -91,7 +95,7 @@ def _column_groups() -> list[dict[str, Callable[[Row], str]]]:
     from siamese_mnist.evaluation.metrics import headline_metrics
 
     accuracy: dict[str, Callable[[Row], str]] = {
-        "seeds": lambda row: str(len(row.seeds)) if row.seeds else "-",
+        "seeds": lambda row: _trainings(row) if row.seeds else "-",
         **_metric_columns("accuracy"),
         "SD over seeds": _number("accuracy_sd", ".4f"),
         "difference": _number("difference", "+.4f"),
@@ -111,6 +115,11 @@ def _column_groups() -> list[dict[str, Callable[[Row], str]]]:
         "score µs/pair": _number("score_microseconds_per_pair", ".1f"),
     }
     return [accuracy, quality, cost]
+
+
+def _trainings(row: Row) -> str:
+    """The number of seeds, and of folds where there are several."""
+    return f"{len(row.seeds)} in {len(row.folds)} folds" if len(row.folds) > 1 else str(len(row.seeds))
 
 
 def _metric_columns(name: str) -> dict[str, Callable[[Row], str]]:

@@ -63,6 +63,11 @@ class SplitDataset:
         return height, width
 
     @property
+    def new_classes(self) -> bool:
+        """Whether no test class is trained on."""
+        return set(self.classes).isdisjoint(self.test_classes)
+
+    @property
     def channels(self) -> int:
         """1 for grey images, 3 for red, green and blue."""
         return self.train.images.shape[1]

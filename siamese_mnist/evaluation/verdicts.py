@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from siamese_mnist.evaluation.intervals import as_rates, fewest_effective_pairs, pair_graph, shared_products, wilson_at
+from siamese_mnist.evaluation.jackknife import Spread
 
 __all__ = ["Comparison", "Judgement", "PairedDifference", "Verdict", "judge_family", "paired_difference"]
 
@@ -41,10 +42,16 @@ class PairedDifference(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Answers of A and of B to the same pairs, of one model each or of S seeds of each."""
+    """Answers of A and of B to the same pairs, of one model each or of S seeds of each.
+
+    Where classes, writers or folds are the sample, not images, `spreads` has what the difference varies by over each,
+    and over seeds; images are not looked at then.
+    """
 
     correct_a: ArrayLike  # (P,) or (S, P) bool, True where A was right; S >= 2 seeds
     correct_b: ArrayLike  # of the same shape, row s beside row s of A
+    spreads: tuple[Spread, ...] = ()
+    trainings: int = 0  # models of A, and as many of B; 0 is one for each row
 
 
 class Judgement(NamedTuple):
@@ -74,16 +81,18 @@ def judge_family(
     share = significance / max(1, len(comparisons))
     judged = []
     for each in comparisons:
-        found = paired_difference(*each, left, right, confidence=1 - share)
+        found = paired_difference(
+            each.correct_a, each.correct_b, left, right, confidence=1 - share, spreads=each.spreads
+        )
         p_adjusted = min(1.0, found.p_value * len(comparisons))
-        seeds = 1 if np.ndim(each.correct_a) == 1 else len(np.asarray(each.correct_a))
-        judged.append(Judgement(*found[:3], p_adjusted, _verdict(found.low, found.high, seeds)))
+        trainings = each.trainings or len(np.atleast_2d(each.correct_a))
+        judged.append(Judgement(*found[:3], p_adjusted, _verdict(found.low, found.high, trainings)))
     return judged
 
 
-def _verdict(low: float, high: float, seeds: int) -> Verdict:
+def _verdict(low: float, high: float, trainings: int) -> Verdict:
     shown = not low <= 0 <= high
-    if seeds == 1:
+    if trainings == 1:
         return "one seed: models differ" if shown else "one seed: no difference shown"
     if not shown:
         return "no difference shown"
@@ -91,7 +100,12 @@ def _verdict(low: float, high: float, seeds: int) -> Verdict:
 
 
 def paired_difference(
-    correct_a: ArrayLike, correct_b: ArrayLike, left: ArrayLike, right: ArrayLike, confidence: float = 0.95
+    correct_a: ArrayLike,
+    correct_b: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
+    confidence: float = 0.95,
+    spreads: Sequence[Spread] = (),
 ) -> PairedDifference:
     """Difference in accuracy between A and B on the same pairs, for one model each or for S seeds of each.
 
@@ -109,6 +123,7 @@ def paired_difference(
         left: (P,) int image identifiers.
         right: (P,) int image identifiers.
         confidence: in (0, 1).
+        spreads: of the difference over what is sampled in place of images, and over trainings.
 
     Raises:
         ValueError: if the shapes differ, there is one row only, or an array is not of its type.
@@ -129,16 +144,16 @@ def paired_difference(
 
     by_pair = by_seed.mean(axis=0)
     difference = float(by_pair.mean())
+    if spreads:
+        sources = [_Source(each.variance, each.units - 1) for each in spreads]
+        return _between(difference, sources, confidence)
     over_images = shared_products(by_pair - difference, graph) / by_pair.size**2
     if over_images <= 0:
         over_images = float(np.mean(by_seed**2)) / fewest_effective_pairs(graph)
     sources = [_Source(over_images, degrees)]
     if len(by_seed) > 1:
         sources.append(_Source(float(by_seed.mean(axis=1).var(ddof=1)) / len(by_seed), len(by_seed) - 1))
-    half = _half_width(sources, 1 - confidence)
-    return PairedDifference(
-        difference, max(-1.0, difference - half), min(1.0, difference + half), _p_value(sources, difference)
-    )
+    return _between(difference, sources, confidence)
 
 
 class _Source(NamedTuple):
@@ -146,6 +161,13 @@ class _Source(NamedTuple):
 
     variance: float  # of the mean difference
     degrees: int  # of freedom of that variance
+
+
+def _between(difference: float, sources: Sequence[_Source], confidence: float) -> PairedDifference:
+    half = _half_width(sources, 1 - confidence)
+    return PairedDifference(
+        difference, max(-1.0, difference - half), min(1.0, difference + half), _p_value(sources, difference)
+    )
 
 
 def _quantile(error: float, degrees: int) -> float:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation.metrics import METRICS, nested, single_metrics
+from siamese_mnist.runs.folds import entry_intervals
 from siamese_mnist.runs.model_card import model_card
 from siamese_mnist.runs.reading import WEIGHTS, parse_weights, read_config, read_run, read_weights
-from siamese_mnist.runs.scored import run_intervals, scored_run
+from siamese_mnist.runs.scored import scored_run
 from siamese_mnist.system.files import unfinished
 from siamese_mnist.system.jsonfile import parse_object
 
@@ -123,7 +124,7 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     decision = {name: values["decision"][name] for name in ("threshold", "slope", "prior")}
     metrics = {
         **figures,
-        "intervals": run_intervals([scored], single_metrics()),
+        "intervals": entry_intervals([[scored]], single_metrics()),
         "versions": result.versions,
     }
     read_weights(run_dir)

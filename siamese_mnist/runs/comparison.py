@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from statistics import fmean, stdev
 from typing import Any
 
@@ -10,8 +11,16 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS
 from siamese_mnist.evaluation.metrics import headline_metrics, nested
 from siamese_mnist.evaluation.verdicts import Comparison, Verdict, judge_family
+from siamese_mnist.runs.folds import (
+    Folds,
+    by_fold,
+    entry_intervals,
+    fold_clusters,
+    fold_comparison,
+    over_units,
+)
 from siamese_mnist.runs.result import Diverged, RunResult
-from siamese_mnist.runs.scored import ScoredRun, run_intervals, scored_run, stacked
+from siamese_mnist.runs.scored import scored_run, stacked
 from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.settings.settings import Settings
 
@@ -63,6 +72,7 @@ class Row:
         diverged: whether the training of a seed diverged; there are no figures then, as a mean over the other seeds
             would flatter the entry.
         seeds: of the runs that it is the mean of.
+        folds: of the split, each with every seed.
         vary: what differs between these runs, see the setting of that name.
         figures: by name in `METRICS`.
         versus_first: the comparison with the first entry; None for the first itself.
@@ -81,6 +91,7 @@ class Row:
     published: bool = False
     diverged: bool = False
     seeds: tuple[int, ...] = ()
+    folds: tuple[int, ...] = ()
     vary: str | None = None
     figures: Mapping[str, Estimate] = field(default_factory=dict)
     versus_first: Difference | None = None
@@ -113,6 +124,7 @@ class Row:
             "published": self.published,
             "diverged": self.diverged,
             "seeds": list(self.seeds),
+            "folds": list(self.folds),
             "vary": self.vary,
             **nested(self._flat_figures()),
             "compared_with": first and first.compared_with,
@@ -165,31 +177,48 @@ PUBLISHED = Row(
 def compare(outcomes: Sequence[RunResult | Diverged]) -> list[Row]:
     """One row an entry, in order of appearance, with figures averaged over its seeds; the published row first.
 
-    Every entry after the first is compared with the first one on the same pairs and the seeds that both have. An entry
+    Runs that differ in their fold alone are of one entry, too. Every entry after the first is compared with the first
+    one on the same pairs, in the folds and with the seeds that both have. An entry
     with a diverged training has no figures, and if that is the first one, no entry is compared with it.
 
     Raises:
         UsageError: if the runs were not tested on the same pairs, or an entry has no seed in common with the first.
         RunError: if a run's scores cannot be read.
     """
-    check_comparable([each for each in outcomes if isinstance(each, RunResult)])
+    for fold in _folds_of(outcomes):
+        check_comparable([each for each in fold if isinstance(each, RunResult)])
     groups: dict[str, list[RunResult | Diverged]] = {}
-    names = entry_names([Settings.from_dict(each.config) for each in outcomes])
+    names = _names([Settings.from_dict(each.config) for each in outcomes])
     for name, outcome in zip(names, outcomes, strict=True):
         groups.setdefault(name, []).append(outcome)
     rows: list[Row] = []
-    compared: dict[str, list[ScoredRun]] = {}
+    compared: dict[str, Folds] = {}
     for name, group in groups.items():
         runs = [each for each in group if isinstance(each, RunResult)]
         if len(runs) < len(group):
             rows.append(Row(variant=str(group[0].config["variant"]), entry=name, diverged=True))
         else:
-            compared[name] = [scored_run(run) for run in runs]
+            compared[name] = by_fold([scored_run(run) for run in runs])
             rows.append(_row(name, compared[name]))
     if not rows or rows[0].diverged:
         return [replace(PUBLISHED), *rows]
     judged = iter(_with_verdicts([row for row in rows if not row.diverged], list(compared.values())))
     return [replace(PUBLISHED), *(row if row.diverged else next(judged) for row in rows)]
+
+
+def _folds_of(outcomes: Sequence[RunResult | Diverged]) -> list[list[RunResult | Diverged]]:
+    """Outcomes fold by fold."""
+    folds: dict[int, list[RunResult | Diverged]] = {}
+    for each in outcomes:
+        folds.setdefault(each.config.get("fold") or 0, []).append(each)
+    return list(folds.values())
+
+
+def _names(settings: Sequence[Settings]) -> list[str]:
+    """What to call entries; where several folds are there, runs that differ in their fold alone are of one."""
+    if len({each.fold or 0 for each in settings}) > 1:
+        settings = [replace(each, fold=None) for each in settings]
+    return entry_names(settings)
 
 
 def check_comparable(runs: Sequence[RunResult]) -> None:
@@ -238,41 +267,44 @@ def _has_spread(name: str) -> bool:
     return METRICS[name].interval is not None and "/" not in name
 
 
-def _row(entry: str, group: Sequence[ScoredRun]) -> Row:
-    runs = [each.run for each in group]
-    intervals = run_intervals(group, headline_metrics())
+def _row(entry: str, folds: Folds) -> Row:
+    runs = [each.run for seeds in folds for each in seeds]
+    intervals = entry_intervals(folds, headline_metrics())
+    digests = [seeds[0].run.test.pairs_digest for seeds in folds]
     return Row(
         variant=runs[0].variant,
         entry=entry,
-        seeds=tuple(run.seed for run in runs),
+        seeds=tuple(each.run.seed for each in folds[0]),
+        folds=tuple(seeds[0].run.split.fold for seeds in folds),
         vary=str(runs[0].config.get("vary", "seed")),
-        figures={name: _estimate(name, group, intervals) for name in METRICS if METRICS[name].headline},
+        figures={name: _estimate(name, folds, intervals) for name in METRICS if METRICS[name].headline},
         parameters=runs[0].parameters.backbone + runs[0].parameters.head,
         train_seconds=fmean(run.phase1.train_seconds + run.phase2.train_seconds for run in runs),
         train_pairs_per_second=fmean(run.throughput.train_pairs_per_second for run in runs),
         score_pairs_per_second=fmean(run.throughput.score_pairs_per_second for run in runs),
         score_microseconds_per_pair=fmean(1e6 / run.throughput.score_pairs_per_second for run in runs),
-        pairs=runs[0].test.pairs,
-        pairs_digest=runs[0].test.pairs_digest,
+        pairs=sum(seeds[0].run.test.pairs for seeds in folds),
+        pairs_digest=digests[0] if len(folds) == 1 else sha256("".join(digests).encode()).hexdigest(),
         run_dirs=tuple(run.run_dir for run in runs),
     )
 
 
-def _estimate(name: str, group: Sequence[ScoredRun], intervals: Mapping[str, tuple[float, float]]) -> Estimate:
-    values = [value for each in group if (value := each.figure(name)) is not None]
-    if len(values) < len(group):
+def _estimate(name: str, folds: Folds, intervals: Mapping[str, tuple[float, float]]) -> Estimate:
+    values = [[each.figure(name) for each in seeds] for seeds in folds]
+    if any(value is None for seeds in values for value in seeds):
         return Estimate()
-    sd = stdev(values) if _has_spread(name) and len(values) > 1 else None
-    return Estimate(mean=fmean(values), sd=sd, interval=intervals.get(name))
+    by_seed = [fmean(value for value in seed if value is not None) for seed in zip(*values, strict=True)]
+    sd = stdev(by_seed) if _has_spread(name) and len(by_seed) > 1 else None
+    return Estimate(mean=fmean(by_seed), sd=sd, interval=intervals.get(name))
 
 
-def _with_verdicts(rows: Sequence[Row], groups: Sequence[Sequence[ScoredRun]]) -> list[Row]:
+def _with_verdicts(rows: Sequence[Row], groups: Sequence[Folds]) -> list[Row]:
     """Rows that say how their accuracy compares with the first one's, all as one family."""
     names = [row.entry for row in rows]
     comparisons = [
         _comparison(group, groups[0], (name, names[0])) for name, group in zip(names[1:], groups[1:], strict=True)
     ]
-    judged = judge_family(comparisons, *groups[0][0].clusters)
+    judged = judge_family(comparisons, *fold_clusters(groups[0]))
     compared = [
         replace(
             row,
@@ -289,9 +321,14 @@ def _with_verdicts(rows: Sequence[Row], groups: Sequence[Sequence[ScoredRun]]) -
     return [*rows[:1], *compared]
 
 
-def _comparison(group: Sequence[ScoredRun], baseline: Sequence[ScoredRun], names: tuple[str, str]) -> Comparison:
-    ours, theirs = ({each.run.seed: each for each in runs} for runs in (group, baseline))
-    seeds = [seed for seed in ours if seed in theirs]
+def _comparison(ours: Folds, theirs: Folds, names: tuple[str, str]) -> Comparison:
+    if [seeds[0].run.split.fold for seeds in ours] != [seeds[0].run.split.fold for seeds in theirs]:
+        raise UsageError(f"{names[0]!r} and {names[1]!r} have different folds; compare runs of the same folds")
+    known = {each.run.seed for each in theirs[0]}
+    seeds = {each.run.seed for each in ours[0] if each.run.seed in known}
     if not seeds:
         raise UsageError(f"{names[0]!r} and {names[1]!r} have no seed in common; compare runs with the same seeds")
-    return Comparison(*(stacked([runs[seed].correct for seed in seeds]) for runs in (ours, theirs)))
+    one, other = ([[each for each in runs if each.run.seed in seeds] for runs in folds] for folds in (ours, theirs))
+    if over_units(ours):
+        return fold_comparison(one, other)
+    return Comparison(stacked([each.correct for each in one[0]]), stacked([each.correct for each in other[0]]))

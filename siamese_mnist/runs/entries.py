@@ -1,9 +1,10 @@
 """A comparison from its entries: what they ask for, trained where it is missing, as rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from siamese_mnist.data import SPLITS
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs import comparison
 from siamese_mnist.runs.comparison import Row
@@ -20,6 +21,7 @@ def compare(
     entries: Sequence[str],
     *,
     seeds: int = 3,
+    folds: int | None = None,
     runs_dir: str | Path = "runs",
     data_dir: str | Path | None = None,
     download: bool = False,
@@ -33,6 +35,7 @@ def compare(
     Args:
         entries: `VARIANT` or `VARIANT:name=value,...`, the reference first.
         seeds: seeds of each: 0, 1, ...; one says nothing of the designs.
+        folds: folds of the split that are joined: 0, 1, ...; None is the one that the settings name.
         runs_dir: folder of all runs.
         data_dir: folder of the data set's files.
         download: fetch missing data.
@@ -47,7 +50,7 @@ def compare(
     Raises:
         UsageError: if an entry or a setting is wrong, or two entries are the same.
     """
-    settings = resolve_entries(entries, seeds, **changes)
+    settings = resolve_entries(entries, seeds, folds, **changes)
     if jobs is None:
         jobs = min(possible_jobs(), max(1, len(missing_runs(settings, runs_dir))))
     outcomes = attempt_runs(
@@ -62,16 +65,17 @@ def compare(
     return comparison.compare(list(outcomes))
 
 
-def resolve_entries(entries: Sequence[str], seeds: int, **changes: Any) -> list[Settings]:
-    """Settings of every entry with each of its seeds, the seeds of one entry together.
+def resolve_entries(entries: Sequence[str], seeds: int, folds: int | None = None, **changes: Any) -> list[Settings]:
+    """Settings of every entry with each of its seeds in each fold, those of one entry together.
 
     Raises:
         UsageError: if an entry or a setting is wrong, or two entries are the same.
     """
     if isinstance(entries, str) or not entries:
         raise UsageError(f"entries must be a list of at least one, such as ['baseline', 'siamese'], got {entries!r}")
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise UsageError(f"seeds must be a whole number >= 1, got {seeds!r}")
+    for name, count in (("seeds", seeds), ("folds", 1 if folds is None else folds)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UsageError(f"{name} must be a whole number >= 1, got {count!r}")
     resolved: dict[str, Settings] = {}
     for entry in entries:
         settings = Settings.resolve(entry, **changes, seed=0)
@@ -79,4 +83,22 @@ def resolve_entries(entries: Sequence[str], seeds: int, **changes: Any) -> list[
             if settings == its_settings:
                 raise UsageError(f"{other!r} and {entry!r} are the same; name each once")
         resolved[entry] = settings
-    return [Settings.resolve(entry, **changes, seed=seed) for entry in entries for seed in range(seeds)]
+    if folds is None:
+        return [Settings.resolve(entry, **changes, seed=seed) for entry in entries for seed in range(seeds)]
+    _check_folds(resolved, folds)
+    return [
+        Settings.resolve(entry, **{**changes, "fold": fold}, seed=seed)
+        for entry in entries
+        for fold in range(folds)
+        for seed in range(seeds)
+    ]
+
+
+def _check_folds(entries: Mapping[str, Settings], folds: int) -> None:
+    for entry, settings in entries.items():
+        if settings.fold is not None:
+            raise UsageError(f"{entry!r} names fold {settings.fold}, and folds joins several; give one of them")
+        there = SPLITS.make(settings.split, {}).folds
+        if folds > there:
+            what = f"{there} folds" if there > 1 else "one fold only"
+            raise UsageError(f"split {settings.split!r} has {what}; folds must be <= {there}, got {folds}")

@@ -259,17 +259,23 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             "same": pairs.same.numpy(),
             "score": assessment.scores,
             "swapped_score": assessment.swapped,
-            **_group_columns(dataset.test, pairs),
+            **_columns_aside(dataset, pairs),
         },
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
 
 
-def _group_columns(data: LabeledImages, pairs: Pairs) -> dict[str, Any]:
-    """The groups of both sides of every pair, where the images have groups."""
-    if data.groups is None:
-        return {}
-    return {"left_group": data.groups[pairs.left].numpy(), "right_group": data.groups[pairs.right].numpy()}
+def _columns_aside(dataset: SplitDataset, pairs: Pairs) -> dict[str, Any]:
+    """The groups of both sides of every pair, where the images have groups, and their classes where these are new."""
+    test = dataset.test
+    known = {"group": test.groups, "class": test.labels if dataset.new_classes else None}
+    sides = {"left": pairs.left, "right": pairs.right}
+    return {
+        f"{side}_{name}": values[rows].numpy()
+        for name, values in known.items()
+        if values is not None
+        for side, rows in sides.items()
+    }
 
 
 def _result(work: _Work, trained: Learned, assessment: Assessment, **measured: Any) -> RunResult:
@@ -280,7 +286,11 @@ def _result(work: _Work, trained: Learned, assessment: Assessment, **measured: A
             "format": FORMAT,
             "variant": settings.variant,
             "dataset": settings.dataset,
-            "split": {"name": settings.split, "fold": settings.fold or 0},
+            "split": {
+                "name": settings.split,
+                "fold": settings.fold or 0,
+                "test_classes": list(work.dataset.test_classes) if work.dataset.new_classes else None,
+            },
             "seed": settings.seed,
             "config": settings.as_dict(),
             "versions": versions(origins(settings)),

@@ -26,7 +26,7 @@ _LARGEST_RESULT = 1 << 22
 _LARGEST_TABLE = 1 << 28
 _LARGEST_WEIGHTS = 1 << 33
 _COLUMNS = {"left": "i", "right": "i", "same": "b", "score": "f", "swapped_score": "f"}  # kinds of NumPy types
-_GROUPS = {"left_group": "i", "right_group": "i"}  # of runs whose images have groups
+_ASIDE = ("group", "class")  # columns of runs whose images have groups, and of those whose test classes are new
 _CURVE = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
@@ -110,15 +110,16 @@ def parse_weights(content: bytes) -> dict[str, Tensor]:
 def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
     """Reads the run's test pairs: left, right (P,) int64, same (P,) bool, score, swapped_score (P,) float32.
 
-    Where the images have groups, left_group and right_group (P,) int64 are there too.
+    Where the images have groups, left_group and right_group (P,) int64 are there too, and left_class and right_class
+    where the test classes were not trained on.
 
     Raises:
         RunError: if the file is missing or damaged.
     """
     with _read(run_dir, SCORES) as path:
         with zipfile.ZipFile(io.BytesIO(read_regular(path, _LARGEST_TABLE))) as archive:
-            grouped = f"{next(iter(_GROUPS))}.npy" in archive.namelist()
-            kinds = _COLUMNS | _GROUPS if grouped else _COLUMNS
+            there = [each for each in _ASIDE if f"left_{each}.npy" in archive.namelist()]
+            kinds = _COLUMNS | {f"{side}_{each}": "i" for each in there for side in ("left", "right")}
             columns = {name: _column(archive, name, kind) for name, kind in kinds.items()}
         _check_columns(columns)
         return columns

@@ -49,10 +49,17 @@ class Section:
 
 @dataclass(frozen=True, kw_only=True)
 class Split(Section):
-    """How the data set was split; `name` is "images" for the data set's own division."""
+    """How the data set was split.
+
+    Attributes:
+        name: name in `SPLITS`; "images" is the data set's own division.
+        fold: which fold, from 0.
+        test_classes: names of the test classes where they were not trained on, else None.
+    """
 
     name: str = "images"
     fold: Count = 0
+    test_classes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

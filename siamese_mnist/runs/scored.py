@@ -12,7 +12,7 @@ from siamese_mnist.evaluation import METRICS, JudgedPairs
 from siamese_mnist.evaluation.bootstrap import bootstrap_intervals
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.evaluation.metrics import compute
-from siamese_mnist.runs.reading import read_scores
+from siamese_mnist.runs.reading import RunError, read_scores
 from siamese_mnist.runs.result import RunResult
 
 REPLICATES = 200
@@ -25,7 +25,7 @@ class ScoredRun:
     Attributes:
         run: the run.
         columns: left, right, same, score and swapped_score (P,) of its test pairs; left_group and right_group where the
-            images have groups.
+            images have groups, left_class and right_class where the test classes are new.
     """
 
     run: RunResult
@@ -46,6 +46,20 @@ class ScoredRun:
         """(P,) True where the answer was right."""
         right: NDArray[np.bool_] = self.pairs.predicted == self.pairs.same
         return right
+
+    @property
+    def units(self) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
+        """What the test pairs are a sample of where the test classes are new, else nothing.
+
+        Of both sides (P,) the class, by name, and the group where there are groups.
+        """
+        if self.run.split.test_classes is None or "left_class" not in self.columns:
+            return {}
+        names = np.array(self.run.split.test_classes)
+        found = {"class": (names[self.columns["left_class"]], names[self.columns["right_class"]])}
+        if "left_group" in self.columns:
+            found["group"] = (self.columns["left_group"], self.columns["right_group"])
+        return found
 
     @property
     def clusters(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -71,7 +85,11 @@ def scored_run(run: RunResult) -> ScoredRun:
     Raises:
         RunError: if they cannot be read.
     """
-    return ScoredRun(run, read_scores(run.run_dir))
+    columns, classes = read_scores(run.run_dir), run.split.test_classes or ()
+    for name in ("left_class", "right_class"):
+        if name in columns and not 0 <= columns[name].min() <= columns[name].max() < len(classes):
+            raise RunError(f"{run.run_dir} is damaged ({name} names none of {len(classes)} classes); train it again")
+    return ScoredRun(run, columns)
 
 
 def run_intervals(runs: Sequence[ScoredRun], metrics: Collection[str]) -> dict[str, tuple[float, float]]:

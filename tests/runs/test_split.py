@@ -21,7 +21,8 @@ def run(tmp_path_factory, short):
 
 
 def test_result_names_the_split(run, finished):
-    assert json.loads((Path(run.run_dir) / "result.json").read_text())["split"] == {"name": "classes", "fold": 1}
+    split = json.loads((Path(run.run_dir) / "result.json").read_text())["split"]
+    assert split == {"name": "classes", "fold": 1, "test_classes": ["0", "1"]}
     assert (run.config["split"], run.config["fold"]) == ("classes", 1)
     assert json.loads((Path(finished["siamese"].run_dir) / "result.json").read_text())["split"]["name"] == "images"
 
