@@ -7,6 +7,7 @@ operation over all cores, as its threads never wait for each other.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -19,28 +20,38 @@ with it, so the number must not depend on the program around a run, nor on how m
 operations split over threads also wait for each other most of the time where another program wants the cores too."""
 
 
+_outer_threads: ContextVar[int | None] = ContextVar("_outer_threads", default=None)
+
+
+def cores() -> int:
+    """How many independent pieces are worked on at once: PyTorch's threads, before `threads` took any away."""
+    return max(_outer_threads.get() or 1, torch.get_num_threads())
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Lets PyTorch compute with `count` threads for a while."""
+    """Lets each of PyTorch's operations compute with `count` threads for a while; `cores` stay as they were."""
     before = torch.get_num_threads()
+    token = _outer_threads.set(cores())
     torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        _outer_threads.reset(token)
 
 
 def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
-    """Calls `work` on every piece without gradients, in as many threads as PyTorch uses, with one core each."""
-    cores = torch.get_num_threads()
+    """Calls `work` on every piece without gradients, on all `cores`, each piece with one thread."""
+    before = torch.get_num_threads()
 
     def alone(piece: T) -> None:
         with torch.no_grad():
             work(piece)
 
     try:
-        with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
             for _ in pool.map(alone, pieces):
                 pass
     finally:
-        torch.set_num_threads(cores)
+        torch.set_num_threads(before)

@@ -11,6 +11,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, SharesPairs
+from siamese_mnist.parts.backbones.norm import FewChannelsNorm
 from siamese_mnist.system.threads import for_each
 
 _FILTERS = (6, 16, 32, 64)
@@ -33,7 +34,7 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(channels, filters, kernel_size=2) for channels in (in_channels, filters, filters)
         )
         # Keras: epsilon 1e-3, momentum 0.99 for the old value, which PyTorch writes as 0.01 for the new one.
-        self.norms = nn.ModuleList(nn.BatchNorm2d(filters, eps=1e-3, momentum=0.01) for _ in range(3))
+        self.norms = nn.ModuleList(FewChannelsNorm(filters, eps=1e-3, momentum=0.01) for _ in range(3))
         for conv in cast(Iterable[nn.Conv2d], self.convs):
             nn.init.xavier_uniform_(conv.weight)
             nn.init.zeros_(cast(Tensor, conv.bias))
@@ -118,7 +119,8 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
 
     def places(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to the channels at every place of the last block: (N, K, F)."""
-        return self._after_first(F.max_pool2d(self.blocks[0](self._prepare(x)), 2), list(self.blocks[1:]))
+        x = self._prepare(x).contiguous(memory_format=torch.channels_last)
+        return self._after_first(F.max_pool2d(self.blocks[0](x), 2), list(self.blocks[1:]))
 
     @torch.no_grad()
     def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 64) -> Tensor:

@@ -1,0 +1,26 @@
+"""Independent pieces on all cores, each operation with one thread."""
+
+import torch
+
+from siamese_mnist.system import threads
+
+
+def test_cores_outlast_a_single_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads.threads(1):
+            assert (torch.get_num_threads(), threads.cores()) == (1, 2)
+            with threads.threads(1):
+                assert threads.cores() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_for_each_gives_the_threads_back(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    threads.for_each(lambda piece: seen.append((piece, torch.get_num_threads())), range(4))
+    assert sorted(seen) == [(piece, 1) for piece in range(4)]
+    assert torch.get_num_threads() == before
