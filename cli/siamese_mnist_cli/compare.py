@@ -36,6 +36,8 @@ def compare(
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
     jobs: options.Jobs = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     sort: Annotated[
         str | None,
         typer.Option(help="Column to sort by, as --json names it; the best first.", show_default="order of variants"),
@@ -50,7 +52,7 @@ def compare(
     from siamese_mnist.runs.comparison import check_sort_column, sort_rows
     from siamese_mnist.runs.comparison import compare as compare_runs
     from siamese_mnist.runs.entries import resolve_entries
-    from siamese_mnist.runs.jobs import attempt_runs, possible_jobs
+    from siamese_mnist.runs.jobs import attempt_runs
     from siamese_mnist.runs.result import Diverged
     from siamese_mnist.runs.store import find_runs
 
@@ -61,10 +63,7 @@ def compare(
     if csv is not None:
         formats.check_writable(csv)
     wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, folds, **settings)
-    found = find_runs(wanted, runs_dir)
-    name_skipped(found.skipped)
-    if jobs is None:
-        jobs = min(possible_jobs(), max(1, found.runs.count(None)))
+    name_skipped(find_runs(wanted, runs_dir).skipped)
     with progress.shown() as titled:
         outcomes = list(
             attempt_runs(
@@ -75,7 +74,9 @@ def compare(
                 device=device,
                 progress=lambda each: titled(_title(each)),
                 jobs=jobs,
-                overall=titled(f"training, {jobs} at once", every=1, unit="runs"),
+                engine=engine,
+                address=address,
+                overall=titled("training", every=1, unit="runs"),
                 notice=lambda line: print(safe(line), file=sys.stderr),
             )
         )

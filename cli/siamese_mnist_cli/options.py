@@ -20,4 +20,15 @@ Jobs = Annotated[
     int | None,
     typer.Option(help="Runs trained at once.", min=1, show_default="as many as processors and memory allow"),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(help="Where runs are trained: `local`, `dask` or `ray`.", metavar="local|dask|ray"),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        help="Address of the cluster, such as `tcp://10.0.0.1:8786`.",
+        show_default="the engine's own configuration, else a cluster on this machine",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

@@ -8,13 +8,9 @@ from siamese_mnist.data import SPLITS
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs import comparison
 from siamese_mnist.runs.comparison import Row
-from siamese_mnist.runs.jobs import attempt_runs, missing_runs, possible_jobs
+from siamese_mnist.runs.jobs import attempt_runs, unseen
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.training.phases import Progress, silent
-
-
-def _silent(settings: Settings) -> Progress:  # noqa: ARG001
-    return silent
+from siamese_mnist.training.phases import Progress
 
 
 def compare(
@@ -27,7 +23,9 @@ def compare(
     download: bool = False,
     device: str = "cpu",
     jobs: int | None = None,
-    progress: Callable[[Settings], Progress] = _silent,
+    engine: str = "local",
+    address: str | None = None,
+    progress: Callable[[Settings], Progress] = unseen,
     **changes: Any,
 ) -> list[Row]:
     """Compares entries on the same pairs; what is on disk is not trained again.
@@ -40,8 +38,11 @@ def compare(
         data_dir: folder of the data set's files.
         download: fetch missing data.
         device: a PyTorch device, such as "cpu" or "cuda".
-        jobs: runs trained at once; None is as many as processors and memory allow.
-        progress: makes the progress function of a run that is trained; used with one job only.
+        jobs: runs trained at once; None is as many as processors and memory allow, or the cluster's workers.
+        engine: where runs are trained: "local", "dask" or "ray".
+        address: of the cluster, such as "tcp://10.0.0.1:8786"; None takes the one that this program is connected to, or
+            that the engine's own configuration names, or starts one on this machine.
+        progress: makes the progress function of a run that is trained in this process.
         **changes: settings that all entries share, see `Settings.resolve`.
 
     Returns:
@@ -51,8 +52,6 @@ def compare(
         UsageError: if an entry or a setting is wrong, or two entries are the same.
     """
     settings = resolve_entries(entries, seeds, folds, **changes)
-    if jobs is None:
-        jobs = min(possible_jobs(), max(1, len(missing_runs(settings, runs_dir))))
     outcomes = attempt_runs(
         settings,
         runs_dir=runs_dir,
@@ -61,6 +60,8 @@ def compare(
         device=device,
         progress=progress,
         jobs=jobs,
+        engine=engine,
+        address=address,
     )
     return comparison.compare(list(outcomes))
 

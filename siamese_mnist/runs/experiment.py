@@ -76,10 +76,12 @@ def run_settings(
     download: bool = False,
     device: str = "cpu",
     progress: Progress = silent,
+    dataset: Dataset | None = None,
 ) -> RunResult:
     """Trains, evaluates and saves what `settings` describe; see `run`.
 
     It computes with `RUN_THREADS`, whatever else the program does, so that `run` and `compare` give the same figures.
+    A `dataset` at hand, which has to be that of the settings, is not loaded again.
 
     Raises:
         DivergedError: if the loss stops being finite; nothing is kept of the run then.
@@ -89,7 +91,9 @@ def run_settings(
     check_writable(Path(runs_dir))
     _check_device(device)
     with threads(RUN_THREADS):
-        work = _prepare(settings, divided(settings, data_dir, download), device)
+        if dataset is None:
+            dataset = load_dataset(settings.dataset, data_dir, download, **settings.dataset_options)
+        work = _prepare(settings, split_dataset(dataset, settings.split, settings.fold or 0), device)
         learned = _learn(work, progress)
         return _write(work, learned, Path(runs_dir), start)
 
@@ -102,16 +106,6 @@ def learn(settings: Settings, dataset: SplitDataset, *, device: str = "cpu", pro
     """
     with threads(RUN_THREADS):
         return _learn(_prepare(settings, dataset, device), progress)
-
-
-def divided(settings: Settings, data_dir: str | Path | None = None, download: bool = False) -> SplitDataset:
-    """The images of a run, divided by its split.
-
-    Raises:
-        UsageError: if data is missing, or cannot be divided so.
-    """
-    dataset = load_dataset(settings.dataset, data_dir, download, **settings.dataset_options)
-    return split_dataset(dataset, settings.split, settings.fold or 0)
 
 
 def untrained(settings: Settings, dataset: Dataset | SplitDataset) -> tuple[Design, nn.Module]:

@@ -10,6 +10,8 @@ from typing import Any, cast
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.claims import claim
+from siamese_mnist.runs.clusters import check_engine, workers_of
+from siamese_mnist.runs.elsewhere import LostWorkerError, train_elsewhere
 from siamese_mnist.runs.experiment import run_settings
 from siamese_mnist.runs.provenance import run_name
 from siamese_mnist.runs.result import Diverged, RunResult
@@ -23,46 +25,23 @@ RUN_MEMORY_BYTES = 2 * 1024**3
 _WAIT_SECONDS = 1.0
 
 
-class LostWorkerError(UsageError):
-    """A worker process was ended from outside."""
-
-    status = 1
+def unseen(settings: Settings) -> Progress:  # noqa: ARG001
+    """Makes progress functions that tell nobody."""
+    return silent
 
 
 def unheard(line: str) -> None:
     """Takes a notice and says nothing."""
 
 
-def ensure_runs(
-    settings: Sequence[Settings],
-    *,
-    runs_dir: str | Path,
-    data_dir: str | Path | None = None,
-    download: bool = False,
-    device: str = "cpu",
-    progress: Callable[[Settings], Progress],
-    jobs: int = 1,
-    overall: Progress = silent,
-    notice: Callable[[str], None] = unheard,
-) -> Iterator[RunResult]:
-    """Yields one run for each of `settings`, in order; see `attempt_runs`.
+def ensure_runs(settings: Sequence[Settings], **options: Any) -> Iterator[RunResult]:
+    """Yields one run for each of `settings`, in order; the options are those of `attempt_runs`.
 
     Raises:
         DivergedError: when it is the turn of a setting whose training diverged.
         UsageError: see `run`.
     """
-    outcomes = attempt_runs(
-        settings,
-        runs_dir=runs_dir,
-        data_dir=data_dir,
-        download=download,
-        device=device,
-        progress=progress,
-        jobs=jobs,
-        overall=overall,
-        notice=notice,
-    )
-    for outcome in outcomes:
+    for outcome in attempt_runs(settings, **options):
         if isinstance(outcome, Diverged):
             raise DivergedError(outcome.reason)
         yield outcome
@@ -75,17 +54,21 @@ def attempt_runs(
     data_dir: str | Path | None = None,
     download: bool = False,
     device: str = "cpu",
-    progress: Callable[[Settings], Progress],
-    jobs: int = 1,
+    progress: Callable[[Settings], Progress] = unseen,
+    jobs: int | None = 1,
+    engine: str = "local",
+    address: str | None = None,
     overall: Progress = silent,
     notice: Callable[[str], None] = unheard,
 ) -> Iterator[RunResult | Diverged]:
     """Yields for each of `settings`, in order, the run on disk, or a new one, or word that its training diverged.
 
     A run's figures are the same whatever the number of jobs; its seconds are not, as runs that train side by side share
-    the machine. Jobs go through joblib, so `joblib.parallel_config` chooses where they run, a cluster that shares the
-    folder of runs for example. Each job is a new process: a part registered in a script, not by an entry point, is
-    known in it only if one job is asked for.
+    the machine. Several jobs, and all jobs of a cluster, are trained by other processes: a part registered in a script,
+    not by an entry point, is unknown there.
+
+    Jobs of the local engine go through joblib, so `joblib.parallel_config` can choose other processes of this machine,
+    or others that share the folder of runs. Workers of Dask and Ray share nothing, see `elsewhere`.
 
     Other programs, on this machine or others, may work on the same folder: what one of them trains is waited for, and
     trained here if it ends without a run, see `claims`.
@@ -95,18 +78,22 @@ def attempt_runs(
         runs_dir: folder of all runs.
         data_dir: folder of the data set's files.
         download: fetch missing data.
-        device: a PyTorch device, such as "cpu" or "cuda".
-        progress: makes the progress function of a run that is trained; used with one job only.
-        jobs: runs trained at once, >= 1.
-        overall: told after every finished run, with more than one job.
+        device: a PyTorch device, such as "cpu" or "cuda"; with Dask and Ray each job on "cuda" has a GPU for itself.
+        progress: makes the progress function of a run that is trained in this process.
+        jobs: runs trained at once, >= 1; None is as many as processors and memory allow, one
+            on a GPU, or the cluster's workers.
+        engine: "local", "dask" or "ray".
+        address: of the cluster, see `workers_of`.
+        overall: told after every finished run that is trained by another process.
         notice: told in one line what is waited for.
 
     Raises:
         UsageError: see `run`.
         LostWorkerError: if a worker process was ended from outside.
     """
-    if jobs < 1:
+    if jobs is not None and jobs < 1:
         raise UsageError(f"jobs must be >= 1, got {jobs}")
+    check_engine(engine, address)
     places: dict[str, Any] = {"runs_dir": runs_dir, "data_dir": data_dir, "download": download, "device": device}
     names = [run_name(each) for each in settings]
     found = find_runs(settings, runs_dir).runs
@@ -114,8 +101,14 @@ def attempt_runs(
     missing = {name: each for name, each in zip(names, settings, strict=True) if name not in done}
     if missing:
         check_writable(Path(runs_dir))
-    if jobs > 1 and len(missing) > 1:
-        done |= _train_in_parallel(missing, jobs, places, overall)
+    gpu = device.startswith("cuda")
+    alone = gpu and engine == "local"  # its processes would share one GPU
+    most = min(jobs or (1 if alone else possible_jobs()), max(1, len(missing)))
+    if missing and engine != "local":
+        with workers_of(engine, address, jobs=most, gpu=gpu) as workers:
+            done |= train_elsewhere(missing, workers, **places, jobs=jobs, overall=overall)
+    elif most > 1:
+        done |= _train_in_parallel(missing, most, places, overall)
     else:
         for name, each in missing.items():
             outcome = _train_unclaimed(name, each, **places, progress=progress(each))
@@ -126,12 +119,6 @@ def attempt_runs(
             done[name] = _wait_or_train(name, each, notice, **places, progress=progress(each))
     for name in names:
         yield done[name]
-
-
-def missing_runs(settings: Sequence[Settings], runs_dir: str | Path) -> dict[str, Settings]:
-    """Those of `settings` that have no complete run, each once, by the name of its run."""
-    found = find_runs(settings, runs_dir).runs
-    return {run_name(each): each for each, run in zip(settings, found, strict=True) if run is None}
 
 
 def possible_jobs() -> int:
@@ -149,7 +136,6 @@ def _train_in_parallel(
     sources = {(each.dataset, str(each.dataset_options)): each for each in settings.values()}
     for each in sources.values():  # a mistake shows here, and one job downloads
         load_dataset(each.dataset, places["data_dir"], places["download"], **each.dataset_options)
-    jobs = min(jobs, len(settings))
     tasks = [delayed(_job)(Owner.this(), name, each, dict(places)) for name, each in settings.items()]
     trained: dict[str, RunResult | Diverged] = {}
     overall("both phases", 0, len(settings))

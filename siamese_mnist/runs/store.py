@@ -34,6 +34,7 @@ from siamese_mnist.system.files import check_folder, workspace
 __all__ = [
     "Found",
     "RunError",
+    "RunFiles",
     "RunResult",
     "Scan",
     "Skipped",
@@ -42,14 +43,20 @@ __all__ = [
     "find_run",
     "find_runs",
     "list_runs",
+    "pack_run",
     "read_config",
     "read_history",
     "read_run",
     "read_scores",
     "read_weights",
     "scan_runs",
+    "unpack_run",
     "write_run",
 ]
+
+
+RunFiles = dict[str, bytes]
+"""Contents of a run's files by name."""
 
 
 class Skipped(NamedTuple):
@@ -110,19 +117,31 @@ def write_run(
             _write_json(part / CONFIG, config)
             with (part / HISTORY).open("w", newline="") as file:
                 csv.writer(file).writerows(history)
-            for place in _places(runs_dir, name):
-                finished = dataclasses.replace(result, run_dir=str(place))
-                _write_json(part / RESULT, finished.as_dict())
-                try:
-                    part.rename(place)
-                except OSError:
-                    if not place.exists():
-                        raise
-                    continue
-                return finished
+            return _placed(part, runs_dir, name, result)
     except (OSError, SafetensorError) as error:
         raise _unwritable(runs_dir, error) from error
-    raise AssertionError("unreachable: places never end")
+
+
+def pack_run(run_dir: str | Path) -> RunFiles:
+    """A run's files, for a machine that does not share this one's disk."""
+    return {name: (Path(run_dir) / name).read_bytes() for name in (RESULT, CONFIG, HISTORY, SCORES, WEIGHTS)}
+
+
+def unpack_run(runs_dir: Path, name: str, files: RunFiles) -> RunResult:
+    """Writes a run that was packed elsewhere; see `write_run`.
+
+    Raises:
+        RunError: if the folder cannot be written, or the files are no run; nothing is left behind then.
+    """
+    try:
+        with workspace(runs_dir) as folder:
+            part = folder / "run"
+            part.mkdir()
+            for file, content in files.items():
+                (part / file).write_bytes(content)
+            return _placed(part, runs_dir, name, read_run(part))
+    except OSError as error:
+        raise _unwritable(runs_dir, error) from error
 
 
 def check_writable(runs_dir: Path) -> None:
@@ -219,6 +238,21 @@ def _folders(runs_dir: Path) -> Iterator[Path]:
     except OSError as error:
         raise RunError(f"{runs_dir} cannot be read ({error.strerror}); name another folder with --runs-dir") from error
     return iter(sorted(ages, key=ages.__getitem__))
+
+
+def _placed(part: Path, runs_dir: Path, name: str, result: RunResult) -> RunResult:
+    """Names a finished run's folder; its `result.json` is written with the place."""
+    for place in _places(runs_dir, name):
+        finished = dataclasses.replace(result, run_dir=str(place))
+        _write_json(part / RESULT, finished.as_dict())
+        try:
+            part.rename(place)
+        except OSError:
+            if not place.exists():
+                raise
+            continue
+        return finished
+    raise AssertionError("unreachable: places never end")
 
 
 def _places(runs_dir: Path, name: str) -> Iterator[Path]:

@@ -13,8 +13,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from siamese_mnist import UsageError
 from siamese_mnist.runs import jobs
-from siamese_mnist.runs.jobs import ensure_runs, missing_runs, possible_jobs
-from siamese_mnist.runs.store import list_runs, read_scores
+from siamese_mnist.runs.jobs import ensure_runs, possible_jobs
+from siamese_mnist.runs.store import read_scores
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import silent
 
@@ -107,12 +107,6 @@ def test_a_registered_backend_trains_the_runs(tmp_path, finished, monkeypatch, g
         runs = list(ensure_runs(wanted, runs_dir=tmp_path, progress=lambda _: silent, jobs=2))
     assert ListOnly.submitted == 3, "each missing run once"
     assert [run.seed for run in runs] == [0, 1, 2, 1]
-
-
-def test_missing_runs(runs_dir, short):
-    wanted = [Settings.resolve("siamese", seed=seed, **short) for seed in (0, 1, 1)]
-    assert list(missing_runs(wanted, runs_dir).values()) == [wanted[1]]
-    assert len(list_runs(runs_dir)) == 2
 
 
 @pytest.mark.parametrize(("gibibytes", "cores", "count"), [(64, 4, 4), (5, 4, 2), (0, 4, 1)])
