@@ -92,10 +92,13 @@ def _dask_client(address: str | None, jobs: int, gpu: bool) -> Iterator[Any]:
     from distributed import Client, get_client
 
     given = address or dask.config.get("scheduler-address", None)
+    client = None
     if address is None:
         with contextlib.suppress(ValueError):
-            yield get_client()
-            return
+            client = get_client()
+    if client:
+        yield client
+        return
     cluster: dict[str, Any] = {"n_workers": jobs, "threads_per_worker": 1, "dashboard_address": None}
     if gpu:
         cluster["resources"] = {"GPU": 1}
