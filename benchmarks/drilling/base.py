@@ -41,6 +41,7 @@ class Drill(NamedTuple):
     name: str
     tries: int  # in full
     few: int  # in short
+    seconds: int  # that it takes in full, about
     run: Callable[[Place], Iterator[Failure]]  # without end, or ends with its last kind
 
 

@@ -121,4 +121,4 @@ def _with_file(good: Path, name: str, write: Callable[[Path], Any]) -> Maker:
     return make
 
 
-DRILLS = [Drill("foreign runs folder", 4 * 62, 16, runs_folder)]
+DRILLS = [Drill("foreign runs folder", 4 * len(kinds_of_content(Path())), 16, 200, runs_folder)]

@@ -145,7 +145,7 @@ def score_files(place: Place) -> Iterator[Failure]:
 
 
 DRILLS = [
-    Drill("hostile bundles", 120, 12, bundles),
-    Drill("damaged images", 75, 8, images),
-    Drill("score files", 130, 14, score_files),
+    Drill("hostile bundles", 120, 12, 40, bundles),
+    Drill("damaged images", 75, 8, 25, images),
+    Drill("score files", 130, 14, 40, score_files),
 ]

@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -49,10 +50,19 @@ def signal_early(place: Place) -> Iterator[Failure]:
         runs = Path(tempfile.mkdtemp(dir=place.folder))
         number = place.rng.choice((signal.SIGINT, signal.SIGTERM))
         with started(["run", "siamese", "--runs-dir", runs]) as process:
-            # Before that Python itself has not started.
-            time.sleep(place.rng.uniform(0.2, 5))
+            until(partial(_answers_signals, process.pid), 60)  # before that Python itself has not started
+            time.sleep(place.rng.uniform(0, 4))
             process.send_signal(number)
             yield _ended(process, 128 + number, runs)
+
+
+def _answers_signals(process: int) -> bool:
+    """Whether a process has a handler of its own for SIGTERM."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return False
 
 
 def _ended(process: subprocess.Popen[str], status: int, runs: Path) -> Failure:
@@ -152,10 +162,10 @@ def four_at_once(place: Place) -> Iterator[Failure]:
 
 
 DRILLS = [
-    Drill("kill -9 in write_run", 300, 20, write_killed),
-    Drill("signal during imports", 60, 2, signal_early),
-    Drill("SIGTERM on compare", 20, 1, compare_stopped),
-    Drill("kill -9 of compare", 5, 1, compare_killed),
-    Drill("kill -9 of a worker", 10, 1, worker_killed),
-    Drill("four compare at once", 5, 0, four_at_once),
+    Drill("kill -9 in write_run", 300, 20, 40, write_killed),
+    Drill("signal during imports", 60, 2, 120, signal_early),
+    Drill("SIGTERM on compare", 20, 1, 200, compare_stopped),
+    Drill("kill -9 of compare", 5, 1, 50, compare_killed),
+    Drill("kill -9 of a worker", 10, 1, 120, worker_killed),
+    Drill("four compare at once", 5, 1, 150, four_at_once),
 ]

@@ -86,4 +86,4 @@ def _closed_names(folder: Path) -> list[Path]:
     return [here / "closed", here / "closed" / "a", here / "readable" / "a", here / "secret"]
 
 
-DRILLS = [Drill("paths", 140, 40, paths), Drill("closed paths", 56, 28, closed_paths)]
+DRILLS = [Drill("paths", 140, 40, 50, paths), Drill("closed paths", 56, 28, 20, closed_paths)]

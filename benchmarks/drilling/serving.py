@@ -54,10 +54,10 @@ def demo(place: Place) -> Iterator[Failure]:
         ):
             answer = _raw(port, f"{line} HTTP/1.1\r\n{headers}\r\n".encode())
             yield None if answer.startswith(b"HTTP/1.1 400 ") else f"{line[:40]}: {answer[:40]!r}"
+        said = (place.folder / "stderr").read_text()
+        yield f"it said {said[-300:]!r}" if "Traceback" in said else None
         seconds = _dribbled(port)
         yield None if seconds < _DROPPED_SECONDS else f"a client that dribbles is served for {seconds:.0f} s"
-    said = (place.folder / "stderr").read_text()
-    yield f"it said {said[-300:]!r}" if "Traceback" in said else None
 
 
 def _request(port: int, path: str, fields: str | None, column: int) -> bytes:
@@ -118,4 +118,4 @@ def _dribbled(port: int) -> float:
     return time.monotonic() - start
 
 
-DRILLS = [Drill("demo server", 10_000, 760, demo)]
+DRILLS = [Drill("demo server", 762, 761, 40, demo)]

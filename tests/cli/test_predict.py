@@ -78,6 +78,18 @@ def test_bad_rows_are_listed_at_the_end(command, siamese, images, tmp_path):
     ]
 
 
+def test_control_characters_of_names_are_escaped(command, mistake, siamese, images, tmp_path):
+    name = "a\x1b]0;b\x07\u202e.png"
+    shutil.copy(images / "0.png", tmp_path / name)
+    shutil.copy(images / "1.png", tmp_path)
+    done = command("predict", siamese, tmp_path)
+    assert done.status == 0
+    assert r"a\x1b]0;b\x07\u202e.png" in done.out
+    assert (done.out + done.err).replace("\n", "").isprintable()
+    (tmp_path / name).write_bytes(b"no image")
+    assert r"a\x1b]0;b\x07\u202e.png" in mistake("predict", siamese, tmp_path / name, tmp_path / "1.png")
+
+
 def test_the_bar_leaves_stdout_alone(command, siamese, images, terminal):
     terminal(100)
     done = command("predict", siamese, images)

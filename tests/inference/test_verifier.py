@@ -147,6 +147,16 @@ def test_wrong_images(left, message):
         make("agreement").score(left, np.zeros((2, 28, 28), np.uint8))
 
 
+def test_a_model_left_in_training_mode_answers_the_same_and_learns_nothing(images):
+    tool = make("agreement", backbone="report")
+    scores = tool.score(images[:20], images[20:40])
+    before = {name: tensor.clone() for name, tensor in tool.model.state_dict().items()}
+    tool.model.train()
+    np.testing.assert_array_equal(tool.score(images[:20], images[20:40]), scores)
+    for name, tensor in tool.model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+
+
 @pytest.mark.parametrize("rows", [[0.9, 0], [True, False]])
 def test_rows_that_are_no_integers(images, rows):
     with pytest.raises(UsageError, match="must be integers, rows of images, got"):

@@ -225,6 +225,17 @@ def test_weights_of_another_type(folder):
         load(folder)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(folder, value):
+    """A probability of NaN would be an answer: different."""
+    weights = load_file(folder / "model.safetensors")
+    name = next(name for name, tensor in weights.items() if tensor.is_floating_point())
+    save_file(weights | {name: weights[name] + value}, folder / "model.safetensors")
+    agree(folder)
+    with pytest.raises(UsageError, match=f"{name} holds a number that is not finite"):
+        load(folder)
+
+
 def test_missing_and_damaged_files(tmp_path, pristine):
     with pytest.raises(UsageError, match="not a complete run"):
         load(tmp_path / "nowhere")
