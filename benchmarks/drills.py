@@ -13,6 +13,7 @@ import json
 import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -47,6 +48,7 @@ def main() -> None:
         sys.exit(f"no drill is called {options.only!r}; there are: {', '.join(drill.name for drill in DRILLS)}")
     if sys.platform != "linux":
         sys.exit("the drills read /proc and fork; run them on Linux")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets its background jobs ignore it, and children
     end = time.monotonic() + 60 * options.minutes
     rows = []
     with tempfile.TemporaryDirectory(prefix="drills-", ignore_cleanup_errors=True) as folder:

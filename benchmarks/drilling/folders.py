@@ -24,7 +24,7 @@ _CONTENTS = {
     "400 deep": b'{"a":' * 400 + b"1" + b"}" * 400,
     "NaN": b"NaN",
 }
-_NAMES = ("a\x1b[2Jb", "a\nb", "a\x07", "é" * 100, "a" * 255, os.fsdecode(b"a\xff"), "-", "[/red]")
+_NAMES = ("a\x1b[2Jb", "a\nb", "a\x07", "é" * 100, "a" * 255, os.fsdecode(b"a\xff"), "-", "[red]")
 _LINKS = ("/dev/zero", "/dev/full", "/dev/tty", "/dev/urandom", "/proc/self/mem", "/etc", "missing", "result.json")
 _FIELDS: dict[str, tuple[Any, ...]] = {
     "config": (None, [], "high\x1b"),
