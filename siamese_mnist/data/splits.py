@@ -266,21 +266,20 @@ class GroupSplit(Split):
 class ClassGroupSplit(NewClassSplit):
     """New classes by new writers: neither the classes nor the groups of test images are seen in training.
 
-    A fifth of the classes and a tenth of the groups that are left, at least one, validate, so that thresholds come from
-    new classes by new writers, too; with fewer than four classes left, all of them validate. Images of one part's
-    classes by another part's groups are left out.
+    A fifth of the classes that are left validate, by the groups that train; where fewer than four are left, a tenth of
+    these groups do, at least one. Images of test classes by other groups, and of other classes by test groups, are left
+    out.
     """
 
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
         pool = pooled(dataset)
         roles = self.roles(dataset, fold)
-        new_group, held_back = by_groups(pool, self.folds, fold)
+        new_group, validating = by_groups(pool, self.folds, fold)
         role = roles[pool.labels]
         if not (roles == VALIDATION).any():
-            role[(role == TRAIN) & held_back] = VALIDATION
-        by_group = torch.where(new_group, TEST, torch.where(held_back, VALIDATION, TRAIN))
-        role[role != by_group] = LEFT_OUT
+            role[(role == TRAIN) & validating] = VALIDATION
+        role[(role == TEST) != new_group] = LEFT_OUT
         return _by_role(dataset, roles, pool, role)
 
 

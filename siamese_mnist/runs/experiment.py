@@ -13,6 +13,7 @@ from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, hold_back, 
 from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
+from siamese_mnist.data.turned import with_extra_classes
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
@@ -145,7 +146,9 @@ class Learned(NamedTuple):
 
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
-    dataset = _with_own_images(hold_back(dataset, settings.protocol.validation), settings)
+    protocol = settings.protocol
+    dataset = with_extra_classes(hold_back(dataset, protocol.validation), protocol.extra_classes)
+    dataset = _with_own_images(dataset, settings)
     train_pairs, test_pairs = _draw(dataset, settings)
     training, test = (part.to(device) for part in (dataset.train, dataset.test))
     return _Work(
@@ -175,7 +178,8 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         clock = time.perf_counter()
         first = pretrain(model, class_head, work.training, protocol, generator=generator, progress=progress)
         first_seconds = time.perf_counter() - clock
-        known = work.dataset.classes == work.dataset.test_classes  # the class head cannot name others
+        tested = work.dataset.test_classes
+        known = work.dataset.classes[: len(tested)] == tested  # the class head cannot name others
         accuracy = class_accuracy(model, class_head, work.test) if protocol.pretrain_epochs and known else None
 
         clock = time.perf_counter()

@@ -39,6 +39,13 @@ class TrainingProtocol:
         below=1,
         added=True,
     )
+    extra_classes: Literal["rotated", "rotated+mirrored"] | None = setting(
+        None,
+        "Training images turned by 90, 180 and 270 degrees, or mirrored as well, train as classes of their own; they "
+        "teach what makes classes differ.",
+        panel=_PAIRS,
+        added=True,
+    )
     pair_seed: int = setting(
         0,
         "Seed of all pairs; one for all runs, so that every design sees the same pairs.",

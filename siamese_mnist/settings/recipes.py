@@ -185,3 +185,28 @@ RECIPES.add(
     summary="The highest accuracy: four small networks, strong distortions, 24 passes, shifted views. "
     "Expect 0.997 in 95 s on one core: `siamese-mnist run siamese --recipe strong`.",
 )
+RECIPES.add(
+    "new-classes",
+    Recipe(
+        protocol=dataclasses.replace(
+            _FROM_SCRATCH,
+            train_pairs=80_000,
+            extra_classes="rotated",
+            batch_size=128,
+            learning_rate=3e-3,
+            backbone_learning_rate=3e-3,
+            augmentation=Augmentation(rotate=15, scale=0.25, shear=0.3, shift=2.5, elastic=1.0, stroke=1.0),
+            augmentation_fade=0.2,
+        ),
+        parts=Parts(
+            backbone="convnet",
+            backbone_options={"members": 3, "deep": True},
+            head="distance",
+            head_options={"hidden_dim": 0, "members": 3},
+            loss="normalized-softmax",
+        ),
+    ),
+    summary="Characters of classes that were never seen: turned images as classes of their own, strong distortions. "
+    "Expect ACC by writers unseen, too: `siamese-mnist run siamese --recipe new-classes --dataset glyphs --split "
+    "classes+groups`.",
+)

@@ -20,6 +20,7 @@ class ConvNet(nn.Module, HasPlaces):
         width: channels of the stem; the next stages have twice and four times as many.
         members: independent networks whose features are concatenated; a head with as many members averages them.
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
+        deep: whether the first and the last stage have a second convolution, too; six in all.
 
     Raises:
         UsageError: if an option is out of range or the images are too small.
@@ -33,6 +34,7 @@ class ConvNet(nn.Module, HasPlaces):
         width: int = 32,
         members: int = 1,
         shifts: bool = False,
+        deep: bool = False,
     ) -> None:
         super().__init__()
         if width < 1 or members < 1:
@@ -40,7 +42,7 @@ class ConvNet(nn.Module, HasPlaces):
         if min(image_size) < 8:
             raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for convnet; it needs 8 x 8")
         self.shifts = shifts
-        self.members = nn.ModuleList(_member(in_channels, width) for _ in range(members))
+        self.members = nn.ModuleList(_member(in_channels, width, deep) for _ in range(members))
         self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
 
@@ -64,14 +66,16 @@ def _standardised(x: Tensor) -> Tensor:
     return (x - _MEAN).div(_DEVIATION).contiguous(memory_format=torch.channels_last)
 
 
-def _member(in_channels: int, width: int) -> nn.Sequential:
+def _member(in_channels: int, width: int, deep: bool) -> nn.Sequential:
     return nn.Sequential(
         *_convolution(in_channels, width, kernel=5, stride=2),
+        *(_convolution(width, width, kernel=3) if deep else ()),
         nn.MaxPool2d(2),
         *_convolution(width, 2 * width, kernel=3),
         *_convolution(2 * width, 2 * width, kernel=3),
         nn.MaxPool2d(2),
         *_convolution(2 * width, 4 * width, kernel=3),
+        *(_convolution(4 * width, 4 * width, kernel=3) if deep else ()),
     )
 
 
