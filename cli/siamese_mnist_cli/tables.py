@@ -67,6 +67,8 @@ def print_comparison(rows: Sequence[Row]) -> None:
 
 def comparison_notes(rows: Sequence[Row]) -> list[str]:
     """What stands below a comparison: what its differences, its verdicts and its spread are of."""
+    from siamese_mnist.runs.comparison import what_seeds_vary
+
     compared = [row.versus_first for row in rows if row.versus_first]
     notes = [
         f"difference and verdict: accuracy against that of {baseline}, on the same pairs"
@@ -78,16 +80,7 @@ def comparison_notes(rows: Sequence[Row]) -> list[str]:
         notes.append(
             "intervals and verdicts are over folds, each with test classes or writers and trainings of its own"
         )
-    varied = dict.fromkeys(row.vary for row in rows if row.vary and len(row.seeds) > 1)
-    return notes + [f"the seeds of an entry differ in: {_VARIED[each]}" for each in varied]
-
-
-_VARIED = {
-    "seed": "initial values and batch order; training pairs and images are the same",
-    "seed,pairs": "initial values, batch order and training pairs; training images are the same",
-    "seed,images": "initial values, batch order and training images (resampled)",
-    "seed,pairs,images": "initial values, batch order, training pairs and training images (resampled)",
-}
+    return notes + what_seeds_vary(rows)
 
 
 def _column_groups() -> list[dict[str, Callable[[Row], str]]]:

@@ -221,6 +221,20 @@ def _names(settings: Sequence[Settings]) -> list[str]:
     return entry_names(settings)
 
 
+def what_seeds_vary(rows: Sequence[Row]) -> list[str]:
+    """Sentences that say what the spread over seeds is of; none where every entry has one seed."""
+    varied = dict.fromkeys(row.vary for row in rows if row.vary and len(row.seeds) > 1)
+    return [f"the seeds of an entry differ in: {_VARIED[each]}" for each in varied]
+
+
+_VARIED = {
+    "seed": "initial values and batch order; training pairs and images are the same",
+    "seed,pairs": "initial values, batch order and training pairs; training images are the same",
+    "seed,images": "initial values, batch order and training images (resampled)",
+    "seed,pairs,images": "initial values, batch order, training pairs and training images (resampled)",
+}
+
+
 def check_comparable(runs: Sequence[RunResult]) -> None:
     """Raises UsageError unless all runs have the same data set and test pairs."""
     for run in runs[1:]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Metric
 from siamese_mnist.evaluation.metrics import headline_metrics
-from siamese_mnist.runs.comparison import Row, check_comparable, compare
+from siamese_mnist.runs.comparison import Row, check_comparable, compare, what_seeds_vary
 from siamese_mnist.runs.store import RunResult, read_run, scan_runs
 from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.settings.settings import Settings
@@ -97,6 +97,7 @@ def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
         digest=str(runs[0].test.pairs_digest)[:12],
         columns=_columns(),
         rows=rows,
+        spread=what_seeds_vary(rows),
         verdicts=[_sentence(row) for row in rows if row.versus_first],
         sections=list(_sections(finished)),
         svg=_svg,

@@ -4,10 +4,15 @@ import csv
 import json
 import re
 
+import numpy as np
 import pytest
 from siamese_mnist_cli import formats
+from siamese_mnist_cli.tables import comparison_cells
 
+from siamese_mnist.evaluation.verdicts import Comparison, judge_family
 from siamese_mnist.runs import jobs
+from siamese_mnist.runs.comparison import Difference, Row
+from siamese_mnist.visualisation.html import _sentence
 
 
 @pytest.fixture
@@ -92,3 +97,48 @@ def test_markdown_escapes():
 )
 def test_mistakes(mistake, arguments, wrong, message):
     assert message in mistake("compare", *wrong, *arguments)
+
+
+def test_no_output_has_an_interval_without_0_beside_no_difference_shown(tmp_path):
+    """Answers of designs ever further apart, through the judge into every form in which a table is shown."""
+    rng = np.random.default_rng(0)
+    left, right = rng.integers(0, 300, (2, 900))
+    first = rng.random((3, 900)) < 0.8
+    others = [rng.random((3, 900)) < 0.8 + gap for gap in np.linspace(-0.12, 0.12, 25)]
+    judged = judge_family([Comparison(other, first) for other in others], left, right)
+    rows = [
+        Row(
+            variant="siamese",
+            entry=f"siamese:epochs={number}",
+            seeds=(0, 1, 2),
+            versus_first=Difference(
+                compared_with="siamese",
+                mean=each.difference,
+                interval=(each.low, each.high),
+                p_adjusted=each.p_adjusted,
+                verdict=each.verdict,
+            ),
+        )
+        for number, each in enumerate(judged)
+    ]
+    cells = comparison_cells(rows)
+    formats.write_csv(tmp_path / "rows.csv", [row.as_dict() for row in rows])
+    written = [
+        f"{row['difference_low']} to {row['difference_high']}, {row['verdict']}"
+        for row in csv.DictReader((tmp_path / "rows.csv").read_text().splitlines())
+    ]
+    sides = 0
+    for lines in (
+        formats.markdown(cells).splitlines(),
+        formats.latex(cells).splitlines(),
+        written,
+        map(_sentence, rows),
+    ):
+        found = [line for line in lines if "no difference shown" in line or re.search("better|worse", line)]
+        assert len(found) == len(rows)
+        for line in found:
+            low, high = re.search(r"([+-]?[\d.e-]+) to ([+-]?[\d.e-]+)", line).groups()
+            outside = low[0] != "-" or high[0] == "-"
+            assert outside == ("no difference shown" not in line), line
+            sides += outside
+    assert 0 < sides < 4 * len(rows)

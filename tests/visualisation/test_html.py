@@ -133,6 +133,7 @@ def test_seeds_are_told(copied):
     text = page(chosen)
     assert "Seed 0, the first of 2." in text
     assert "sd 0.0000" in text
+    assert "the seeds of an entry differ in: initial values and batch order" in text
 
 
 def test_newest_run_of_each_seed(copied):
