@@ -41,6 +41,7 @@ from .parts.losses import MINERS as MINERS
 from .parts.losses import MetricLoss as MetricLoss
 from .parts.losses import Miner as Miner
 from .parts.losses import create_loss as create_loss
+from .registry import Range as Range
 from .runs.entries import compare as compare
 from .runs.experiment import run as run
 from .runs.store import RunResult as RunResult
@@ -51,4 +52,6 @@ from .settings.recipes import VARIANTS as VARIANTS
 from .settings.recipes import Recipe as Recipe
 from .settings.recipes import Variant as Variant
 from .settings.schedules import SCHEDULES as SCHEDULES
+from .studies.outcome import StudyResult as StudyResult
+from .studies.study import study as study
 from .training.observers import Observer as Observer

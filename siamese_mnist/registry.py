@@ -3,11 +3,12 @@
 import difflib
 import inspect
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from siamese_mnist.errors import UsageError
 
@@ -212,9 +213,90 @@ class Factory(ABC):
     def options(self) -> dict[str, Any]:
         """Its options with their defaults."""
 
+    def space(self) -> Mapping[str, "Range"]:
+        """Options that a study tunes, with their ranges, while all others are at their defaults."""
+        return {}
+
     @abstractmethod
     def __call__(self, **arguments: Any) -> Any:
         """Makes the part."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers among which a study chooses: whole ones if both ends are whole numbers.
+
+    A part declares what of it is worth tuning at the option itself: `margin: Annotated[float, Range(0.01, 0.5)] = 0.1`.
+
+    Attributes:
+        low: the least.
+        high: the greatest, more than `low`.
+
+    Raises:
+        ValueError: if the ends are not finite, or not in order.
+
+    Example:
+        >>> Range(1e-4, 1e-2).log, str(Range.parse("16..128"))
+        (True, '16..128')
+    """
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise ValueError(f"a range is two finite numbers, the lower first, got {self}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Range":
+        """The range written "low..high".
+
+        Raises:
+            UsageError: if it is none.
+        """
+        try:
+            low, high = text.split("..")
+            numbers = (
+                (int(low), int(high)) if _WHOLE.fullmatch(low) and _WHOLE.fullmatch(high) else map(float, (low, high))
+            )
+            return cls(*numbers)
+        except ValueError as error:
+            raise UsageError(f"a range is written low..high, such as 1e-4..1e-2, got {text!r}") from error
+
+    def __str__(self) -> str:
+        return f"{self.low:g}..{self.high:g}"
+
+    @property
+    def log(self) -> bool:
+        """Whether every ratio is equally likely, not every difference: ends above 0 and at least tenfold apart."""
+        return self.low > 0 and self.high >= 10 * self.low
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is of whole numbers."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+
+_WHOLE = re.compile(r"[+-]?\d+")
+
+
+def space_of(factory: Any) -> dict[str, Range]:
+    """Options of a part that a study tunes unless told otherwise, with their ranges.
+
+    They are declared at the options, see `Range`, or what a `Factory` says.
+    """
+    if isinstance(factory, Factory):
+        return dict(factory.space())
+    try:
+        hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory, include_extras=True)
+    except NameError:  # of names that are known to a type checker only
+        return {}
+    return {
+        name: mark
+        for name, hint in hints.items()
+        for mark in getattr(hint, "__metadata__", ())
+        if isinstance(mark, Range)
+    }
 
 
 def options_of(factory: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import copy
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,11 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS, Decision, JudgedPairs
 from siamese_mnist.evaluation.judged import Weighing
 from siamese_mnist.evaluation.metrics import compute
-from siamese_mnist.parts.backbones import create_backbone
+from siamese_mnist.parts.backbones import BACKBONES, create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
-from siamese_mnist.parts.losses import MINERS, create_loss
-from siamese_mnist.registry import options_of
+from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss
+from siamese_mnist.registry import Range, Registry, options_of, space_of
 from siamese_mnist.runs.experiment import learn, untrained
 from siamese_mnist.settings.schedules import SCHEDULES
 from siamese_mnist.settings.settings import Settings
@@ -46,6 +47,7 @@ def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
         in_channels: channels of the input.
         **options: its options.
     """
+    _check_space(BACKBONES, name)
     backbone = _seeded(lambda: create_backbone(name, in_channels=in_channels, **options))
     twin = _seeded(lambda: create_backbone(name, in_channels=in_channels, **options))
     images, _ = _images()
@@ -70,6 +72,7 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
         **options: its options.
     """
     kind = HEADS[name]
+    _check_space(HEADS, name)
     features, labels = _features()
     if issubclass(kind, StackedHead):
         head = _seeded(lambda: HEADS.make(name, options, feature_dim=_FEATURES))
@@ -100,10 +103,19 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
 def check_loss(name: str, **options: Any) -> None:
     """Checks that a loss is a finite scalar with finite gradients under each supervision it offers, and symmetric.
 
+    So it has to be at both ends of what a study tunes, too.
+
     Args:
         name: name in `LOSSES`.
         **options: its options.
     """
+    _check_loss(name, options)
+    space = _check_space(LOSSES, name)
+    for ends in zip(*((each.low, each.high) for each in space.values()), strict=True):
+        _check_loss(name, {**options, **dict(zip(space, ends, strict=True))})
+
+
+def _check_loss(name: str, options: Mapping[str, Any]) -> None:
     loss = _seeded(lambda: create_loss(name, options, None, {}, classes=_CLASSES, embedding_dim=_FEATURES))
     assert loss.supervisions, f"loss {name}: it offers no supervision"
     for supervision in loss.supervisions:
@@ -162,6 +174,7 @@ def check_miner(name: str, *, loss: str = "triplet", **options: Any) -> None:
         loss: name of a loss that takes a miner.
         **options: its options.
     """
+    _check_space(MINERS, name)
     embeddings, labels = _features()
     works_for = create_loss(loss, {}, None, {}, classes=_CLASSES, embedding_dim=_FEATURES)
     picked = MINERS.make(name, options, loss=works_for)(embeddings, labels)
@@ -177,6 +190,18 @@ def check_miner(name: str, *, loss: str = "triplet", **options: Any) -> None:
     assert bool((labels[anchors] == labels[genuine]).all()), f"miner {name}: a genuine pair is of two classes"
     assert bool((anchors != genuine).all()), f"miner {name}: an image is paired with itself"
     assert bool((labels[others] != labels[impostors]).all()), f"miner {name}: an impostor pair is of one class"
+
+
+def _check_space(registry: Registry[Any], name: str) -> dict[str, Range]:
+    """Checks that what a study tunes of a part are its options, their defaults within the ranges."""
+    factory = registry[name.partition(":")[0]]
+    defaults, space = options_of(factory), space_of(factory)
+    for option, values in space.items():
+        what = f"{registry.kind} {name}: {option} is to be tuned in {values}"
+        assert option in defaults, f"{what}, but is no option"
+        assert isinstance(defaults[option], int | float), f"{what}, but is {defaults[option]!r} by default"
+        assert values.low <= defaults[option] <= values.high, f"{what}, which leaves out its default {defaults[option]}"
+    return space
 
 
 def check_metric(name: str) -> None:

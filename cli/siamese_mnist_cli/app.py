@@ -2,7 +2,7 @@
 
 import typer
 
-from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, listing, predict, report, run
+from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, listing, predict, report, run, study
 
 app = typer.Typer(
     name="siamese-mnist",
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 app.command(name="run")(run.run)
 app.command(name="compare")(compare.compare)
+app.command(name="study")(study.study)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="audit")(audit.audit)
 app.command(name="report")(report.report)

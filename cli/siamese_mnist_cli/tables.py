@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -52,17 +52,26 @@ def print_comparison(rows: Sequence[Row]) -> None:
     groups = _column_groups()
     tables = [_table(rows, columns) for columns in groups]
     if console.is_terminal and not all(_fits(table, console) for table in tables):
-        tables, left = [], list(rows)
-        while left:
-            count = len(left)
-            while count > 1 and not _fits(_turned(left[:count]), console):
-                count -= 1
-            tables.append(_turned(left[:count]))
-            left = left[count:]
+        header, *cells = comparison_cells(rows)
+        shown = [[_shown(row), *texts[1:]] for row, texts in zip(rows, cells, strict=True)]
+        tables = list(_turned_tables([header, *shown], console))
     for table in tables:
         console.print(table)
     for note in comparison_notes(rows):
         console.print(note)
+
+
+def print_cells(cells: Sequence[Sequence[str]], console: Console) -> None:
+    """Prints rows of text, the header first: one row a line where that fits, else one column a row."""
+    header, *rows = cells
+    table = Table(header[0])
+    for title in header[1:]:
+        table.add_column(title, justify="right")
+    for row in rows:
+        table.add_row(*row)
+    fits = not console.is_terminal or _fits(table, console)
+    for each in [table] if fits else _turned_tables(cells, console):
+        console.print(each)
 
 
 def comparison_notes(rows: Sequence[Row]) -> list[str]:
@@ -161,11 +170,21 @@ def _shown(row: Row) -> str:
     return row.entry if row.published else row.entry.replace(",", ",\n ")
 
 
-def _turned(rows: Sequence[Row]) -> Table:
+def _turned_tables(cells: Sequence[Sequence[str]], console: Console) -> Iterator[Table]:
+    """Tables of one column a row of `cells`, the header first, as many as are needed for the console's width."""
+    header, *left = cells
+    while left:
+        count = len(left)
+        while count > 1 and not _fits(_turned(header, left[:count]), console):
+            count -= 1
+        yield _turned(header, left[:count])
+        left = left[count:]
+
+
+def _turned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table("")
     for row in rows:
-        table.add_column(_shown(row), justify="right")
-    for column, *texts in zip(*comparison_cells(rows), strict=True):
-        if column != "variant":
-            table.add_row(column, *texts)
+        table.add_column(row[0], justify="right")
+    for title, *texts in list(zip(header, *rows, strict=True))[1:]:
+        table.add_row(title, *texts)
     return table

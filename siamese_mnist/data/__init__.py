@@ -8,6 +8,7 @@ from siamese_mnist.data import builtin, folder, idx, omniglot  # noqa: F401
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, hold_back, split_dataset
+from siamese_mnist.data.within import within
 
 __all__ = [
     "DATASETS",
@@ -22,6 +23,7 @@ __all__ = [
     "hold_back",
     "load_dataset",
     "split_dataset",
+    "within",
 ]
 
 

@@ -129,6 +129,18 @@ class Split(ABC):
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set; `fold` is in range."""
 
+    def within(self, dataset: Dataset, fold: int) -> SplitDataset:
+        """Divides training images alone, so that choices are made on images like those that will test.
+
+        Args:
+            dataset: training images; it has no test images.
+            fold: 0 .. folds - 1.
+
+        Returns:
+            Parts of the training images; the one called test is the one to choose on.
+        """
+        return self(dataset, fold)
+
 
 SPLITS: Registry[type[Split]] = Registry("split", "siamese_mnist.splits", Split)
 """Splits by name: `split(**options)` makes a `Split`."""
@@ -139,7 +151,7 @@ def split_dataset(dataset: Dataset, name: str = "images", fold: int = 0, **optio
 
     Args:
         dataset: what to divide.
-        name: a name in `SPLITS`.
+        name: a name in `SPLITS`, or `within:SPLIT@FOLD/FOLDS`.
         fold: which of the split's folds, from 0.
         **options: the split's own options.
 
@@ -147,7 +159,11 @@ def split_dataset(dataset: Dataset, name: str = "images", fold: int = 0, **optio
         UnknownPartError: if no split has that name.
         UsageError: if an option or `fold` is refused, or the data set cannot be divided so.
     """
-    split: Split = SPLITS.make(name, options)
+    kind, colon, rest = name.partition(":")
+    if colon:
+        of, _, folds = rest.partition("/")
+        options = {"of": of, "folds": int(folds) if folds.isdigit() else 0, **options}
+    split: Split = SPLITS.make(kind, options)
     return split(dataset, fold)
 
 
@@ -165,6 +181,12 @@ class ImageSplit(Split):
 
     def __init__(self, *, folds: int = 1) -> None:
         super().__init__(folds=folds)
+
+    def within(self, dataset: Dataset, fold: int) -> SplitDataset:
+        """Divides training images alone: each fold's share is the part to choose on."""
+        divided = self(dataset, fold)
+        assert divided.validation is not None
+        return replace(divided, validation=None, test=divided.validation)
 
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""

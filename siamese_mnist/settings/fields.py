@@ -13,6 +13,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.registry import Range
 
 _NOUNS: Mapping[Any, str] = MappingProxyType(
     {int: "a whole number", float: "a number", bool: "true or false", str: "text", Mapping: "names with values"}
@@ -36,6 +37,7 @@ class Field:
         option: its name on the command line and in entries, with "_" for "-".
         at_least, above, at_most, below: its bounds; None where there is none.
         added: whether runs of version 0.1.0 lack it; they had its default.
+        space: what a study chooses among unless told otherwise; None leaves the setting as it is.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Field:
     at_most: float | None
     below: float | None
     added: bool
+    space: Range | None
 
     def checked(self, value: Any) -> Any:
         """`value` as the setting's own type.
@@ -104,6 +107,7 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
     added: bool = False,
+    space: Range | None = None,
 ) -> Any:
     """A dataclass field that is a setting; see `Field`. A class as `default` makes a new default each time."""
     metadata = {
@@ -115,6 +119,7 @@ def setting(
         "at_most": at_most,
         "below": below,
         "added": added,
+        "space": space,
     }
     if isinstance(default, type):
         return dataclasses.field(default_factory=default, metadata=metadata)

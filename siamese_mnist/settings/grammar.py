@@ -88,6 +88,32 @@ def parse_entry(entry: str) -> tuple[str, dict[str, Any]]:
     return variant, changes
 
 
+def changed_entry(entry: str, values: Mapping[str, Any]) -> str:
+    """An entry with other values.
+
+    Args:
+        entry: `VARIANT` or `VARIANT:name=value,...`.
+        values: by name in an entry, such as "learning_rate" or "loss.margin".
+
+    Raises:
+        UsageError: see `parse_entry`.
+
+    Example:
+        >>> changed_entry("siamese:loss=triplet,epochs=1", {"epochs": 2, "loss.margin": 0.1})
+        'siamese:loss=triplet,epochs=2,loss.margin=0.1'
+    """
+    variant, own = parse_entry(entry)
+    prefixes = {field.name: prefix for prefix, field in GROUPS.items()}
+    texts: dict[str, str] = {}
+    for name, value in own.items():
+        options = (
+            {f"{prefixes[name]}.{key}": text for key, text in value.items()} if name in prefixes else {name: value}
+        )
+        texts |= options
+    texts |= {name: write_value(value) for name, value in values.items()}
+    return ":".join([variant, ",".join(f"{name}={text}" for name, text in texts.items())]).rstrip(":")
+
+
 def parse_texts(texts: Sequence[str]) -> dict[str, Text]:
     """Options written as "name=value", their values still texts.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.registry import Range
 from siamese_mnist.settings.augmentation import Augmentation
 from siamese_mnist.settings.fields import check_fields, setting
 
@@ -58,7 +59,9 @@ class TrainingProtocol:
     pretrain_learning_rate: float = setting(1e-3, "Adam's step size.", panel=_PHASE_1, above=0)
     epochs: int = setting(2, "Passes over the pairs.", panel=_PHASE_2, at_least=1)
     batch_size: int = setting(64, "Pairs per update.", panel=_PHASE_2, at_least=1)
-    learning_rate: float = setting(1e-3, "Adam's step size of the head.", panel=_PHASE_2, above=0)
+    learning_rate: float = setting(
+        1e-3, "Adam's step size of the head.", panel=_PHASE_2, above=0, space=Range(3e-4, 3e-2)
+    )
     supervision: Literal["pairs", "labels"] | None = setting(
         None,
         "Train on the drawn `pairs`, or on `labels`: batches of as many single images whose classes are balanced. "

@@ -157,7 +157,7 @@ def _check_complete(settings: Settings) -> None:
         if getattr(settings.parts, role) is None:
             raise UsageError(f"neither variant {variant!r} nor recipe {recipe!r} has a {role}; name one")
     SCHEDULES.part(settings.protocol.schedule)
-    SPLITS.part(settings.split)
+    SPLITS.part(settings.split.partition(":")[0])
 
 
 def _chosen(kind: Variant, recipe: Recipe, changes: Mapping[str, Any]) -> Parts:

@@ -100,7 +100,7 @@ def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
         spread=what_seeds_vary(rows),
         verdicts=[_sentence(row) for row in rows if row.versus_first],
         sections=list(_sections(finished)),
-        svg=_svg,
+        svg=svg_element,
         printable=printable,
     )
 
@@ -135,7 +135,7 @@ def _first_of_each(finished: Sequence[Finished]) -> dict[str, Finished]:
     return first
 
 
-def _svg(picture: Picture, prefix: str) -> Markup:
+def svg_element(picture: Picture, prefix: str) -> Markup:
     """A picture as an element of the page, named for those who do not see it."""
     from markupsafe import Markup
 

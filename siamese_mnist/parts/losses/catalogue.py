@@ -1,9 +1,10 @@
 """The losses and miners of pytorch-metric-learning 2.9 that are offered, and why four losses are not."""
 
-from typing import Any
+from typing import Annotated, Any
 
 from siamese_mnist.parts.losses.base import LOSSES, MINERS, Supervision
 from siamese_mnist.parts.losses.library import Distance, LibraryLoss, LibraryLossFactory, LibraryMinerFactory
+from siamese_mnist.registry import Range
 
 NOT_OFFERED = {
     "InstanceLoss": "it takes the number of a class for a row of the batch, so its target is wrong with labels",
@@ -34,6 +35,7 @@ _add(
     takes_miner=True,
     # Projections are normalised, so distances lie in [0, 2]; half of the library's margin verifies better.
     defaults={"euclidean": {"neg_margin": 0.5}, "cosine": {"pos_margin": 1.0, "neg_margin": 0.5}},
+    tuned={"neg_margin": Range(0.1, 1.5)},
 )
 _add(
     "snr-contrastive",
@@ -43,6 +45,7 @@ _add(
     supervisions=_BOTH,
     takes_miner=True,
     defaults={"snr": {"pos_margin": 0.0, "neg_margin": 1.0}},
+    tuned={"neg_margin": Range(0.2, 2.0)},
 )
 _add(
     "intra-pair-variance",
@@ -50,12 +53,14 @@ _add(
     "IntraPairVarianceLoss",
     supervisions=_BOTH,
     takes_miner=True,
+    tuned={"pos_eps": Range(0.001, 0.1), "neg_eps": Range(0.001, 0.1)},
 )
 _add(
     "threshold-consistent-margin",
     "Threshold-consistent margin (Zhang et al. 2023): pulls all classes to one threshold.",
     "ThresholdConsistentMarginLoss",
     supervisions=_BOTH,
+    tuned={"margin_plus": Range(0.6, 0.99), "margin_minus": Range(0.1, 0.8)},
 )
 _add(
     "triplet",
@@ -65,6 +70,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    tuned={"margin": Range(0.01, 0.5)},
 )
 _add(
     "margin",
@@ -75,6 +81,7 @@ _add(
     grouped=True,
     takes_miner=True,
     defaults={"cosine": {"beta": 0.5}},
+    tuned={"margin": Range(0.05, 0.5), "beta": Range(0.5, 1.6)},
 )
 _add(
     "multi-similarity",
@@ -83,6 +90,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    tuned={"alpha": Range(0.5, 20.0), "base": Range(0.2, 0.8)},
 )
 _add(
     "circle",
@@ -91,6 +99,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    tuned={"m": Range(0.1, 0.6), "gamma": Range(8.0, 128.0)},
 )
 _add(
     "nt-xent",
@@ -100,6 +109,7 @@ _add(
     grouped=True,
     takes_miner=True,
     one_positive=True,
+    tuned={"temperature": Range(0.02, 0.5)},
 )
 _add(
     "supcon",
@@ -108,6 +118,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    tuned={"temperature": Range(0.02, 0.5)},
 )
 _add(
     "tuplet-margin",
@@ -119,6 +130,7 @@ _add(
     grouped=True,
     takes_miner=True,
     one_positive=True,
+    tuned={"margin": Range(1.0, 20.0), "scale": Range(8.0, 128.0)},
 )
 _add(
     "lifted-structure",
@@ -129,6 +141,7 @@ _add(
     grouped=True,
     takes_miner=True,
     one_positive=True,
+    tuned={"neg_margin": Range(0.3, 2.0)},
 )
 _add(
     "generalized-lifted-structure",
@@ -138,6 +151,7 @@ _add(
     supervisions=_LABELS_FIRST,
     grouped=True,
     takes_miner=True,
+    tuned={"neg_margin": Range(0.3, 2.0)},
 )
 _add(
     "histogram",
@@ -150,18 +164,48 @@ _add(
     takes_miner=True,
     one_positive=True,
 )
-_add("angular", "Angular (Wang et al. 2017).", "AngularLoss", distances=("euclidean",), takes_miner=True)
+_add(
+    "angular",
+    "Angular (Wang et al. 2017).",
+    "AngularLoss",
+    distances=("euclidean",),
+    takes_miner=True,
+    tuned={"alpha": Range(30.0, 60.0)},
+)
 _add("n-pairs", "N-pairs (Sohn 2016).", "NPairsLoss")
-_add("nca", "Neighbourhood components analysis (Goldberger et al. 2005).", "NCALoss", distances=("squared-euclidean",))
-_add("fast-ap", "FastAP (Cakir et al. 2019): average precision by histograms.", "FastAPLoss", distances=("euclidean",))
-_add("smooth-ap", "Smooth-AP (Brown et al. 2020): average precision by sigmoids.", "SmoothAPLoss")
-_add("pnp", "PNP (Li et al. 2021): penalises negatives before positives.", "PNPLoss")
+_add(
+    "nca",
+    "Neighbourhood components analysis (Goldberger et al. 2005).",
+    "NCALoss",
+    distances=("squared-euclidean",),
+    tuned={"softmax_scale": Range(0.5, 20.0)},
+)
+_add(
+    "fast-ap",
+    "FastAP (Cakir et al. 2019): average precision by histograms.",
+    "FastAPLoss",
+    distances=("euclidean",),
+    tuned={"num_bins": Range(5, 30)},
+)
+_add(
+    "smooth-ap",
+    "Smooth-AP (Brown et al. 2020): average precision by sigmoids.",
+    "SmoothAPLoss",
+    tuned={"temperature": Range(0.005, 0.1)},
+)
+_add(
+    "pnp",
+    "PNP (Li et al. 2021): penalises negatives before positives.",
+    "PNPLoss",
+    tuned={"anneal": Range(0.005, 0.1)},
+)
 _add(
     "ranked-list",
     "Ranked list (Wang et al. 2019).",
     "RankedListLoss",
     distances=("euclidean",),
     defaults={"euclidean": {"margin": 0.4, "Tn": 4}},
+    tuned={"margin": Range(0.2, 0.8), "Tn": Range(0.5, 5.0)},
 )
 _add(
     "dynamic-soft-margin",
@@ -179,16 +223,36 @@ _add(
     "Normalised softmax (Zhai and Wu 2018): cross-entropy of cosines to class weights.",
     "NormalizedSoftmaxLoss",
     sizes=_SIZES,
+    tuned={"temperature": Range(0.02, 0.3)},
 )
-_add("arcface", "ArcFace (Deng et al. 2019): additive angular margin.", "ArcFaceLoss", sizes=_SIZES)
+_add(
+    "arcface",
+    "ArcFace (Deng et al. 2019): additive angular margin.",
+    "ArcFaceLoss",
+    sizes=_SIZES,
+    tuned={"margin": Range(5.0, 40.0), "scale": Range(8.0, 128.0)},
+)
 _add(
     "sub-center-arcface",
     "Sub-center ArcFace (Deng et al. 2020).",
     "SubCenterArcFaceLoss",
     sizes=_SIZES,
+    tuned={"margin": Range(5.0, 40.0), "scale": Range(8.0, 128.0)},
 )
-_add("cosface", "CosFace (Wang et al. 2018): additive cosine margin.", "CosFaceLoss", sizes=_SIZES)
-_add("sphereface", "SphereFace (Liu et al. 2017): multiplicative angular margin.", "SphereFaceLoss", sizes=_SIZES)
+_add(
+    "cosface",
+    "CosFace (Wang et al. 2018): additive cosine margin.",
+    "CosFaceLoss",
+    sizes=_SIZES,
+    tuned={"margin": Range(0.05, 0.5), "scale": Range(8.0, 128.0)},
+)
+_add(
+    "sphereface",
+    "SphereFace (Liu et al. 2017): multiplicative angular margin.",
+    "SphereFaceLoss",
+    sizes=_SIZES,
+    tuned={"margin": Range(2, 4), "scale": Range(1.0, 64.0)},
+)
 _add(
     "large-margin-softmax",
     "Large-margin softmax (Liu et al. 2016).",
@@ -196,8 +260,15 @@ _add(
     sizes=_SIZES,
     # Its paper anneals towards the library's margin of 4, over thousands of updates.
     defaults={"cosine": {"margin": 2}},
+    tuned={"margin": Range(2, 4), "scale": Range(1.0, 64.0)},
 )
-_add("soft-triple", "SoftTriple (Qian et al. 2019): several centres a class.", "SoftTripleLoss", sizes=_SIZES)
+_add(
+    "soft-triple",
+    "SoftTriple (Qian et al. 2019): several centres a class.",
+    "SoftTripleLoss",
+    sizes=_SIZES,
+    tuned={"la": Range(5.0, 50.0), "gamma": Range(0.02, 0.5), "margin": Range(0.005, 0.1)},
+)
 _add(
     "proxy-nca",
     "Proxy-NCA (Movshovitz-Attias et al. 2017).",
@@ -205,7 +276,13 @@ _add(
     distances=("squared-euclidean",),
     sizes=_SIZES,
 )
-_add("proxy-anchor", "Proxy anchor (Kim et al. 2020).", "ProxyAnchorLoss", sizes=_SIZES)
+_add(
+    "proxy-anchor",
+    "Proxy anchor (Kim et al. 2020).",
+    "ProxyAnchorLoss",
+    sizes=_SIZES,
+    tuned={"margin": Range(0.02, 0.4), "alpha": Range(8.0, 64.0)},
+)
 _add(
     "p2s-grad",
     "P2SGrad (Zhang et al. 2019): squared error of cosines to class weights.",
@@ -227,7 +304,14 @@ class CrossBatchMemory(LibraryLoss):
         neg_margin: distance beyond which an impostor pair costs nothing.
     """
 
-    def __init__(self, classes: int, embedding_dim: int, *, memory_size: int = 1024, neg_margin: float = 0.5) -> None:
+    def __init__(
+        self,
+        classes: int,
+        embedding_dim: int,
+        *,
+        memory_size: int = 1024,
+        neg_margin: Annotated[float, Range(0.1, 1.5)] = 0.5,
+    ) -> None:
         from pytorch_metric_learning import losses
 
         inner = losses.ContrastiveLoss(neg_margin=neg_margin)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.losses.base import LossFactory, MetricLoss, MinerFactory, Supervision
+from siamese_mnist.registry import Range
 
 Distance = Literal["euclidean", "squared-euclidean", "cosine", "cosine-below-1", "snr"]
 
@@ -126,6 +127,7 @@ class LibraryLossFactory(LossFactory):
         scored_by: distance that scores pairs, where it is not the one the loss is computed with.
         miner: class in `pytorch_metric_learning.miners` that picks for it where no miner is named.
         defaults: arguments in place of the library's, by distance.
+        tuned: options that a study tunes, with their ranges; they are for the first of `distances`.
     """
 
     class_name: str
@@ -139,6 +141,11 @@ class LibraryLossFactory(LossFactory):
     scored_by: Distance | None = None
     miner: str | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    tuned: Mapping[str, Range] = field(default_factory=dict)
+
+    def space(self) -> Mapping[str, Range]:
+        """Options that a study tunes, with their ranges."""
+        return self.tuned
 
     def options(self) -> dict[str, Any]:
         """Its options with their defaults."""

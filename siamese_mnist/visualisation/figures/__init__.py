@@ -17,11 +17,13 @@ from siamese_mnist.visualisation.figures.curves import (
 from siamese_mnist.visualisation.figures.images import embedding_map, hardest_pairs
 from siamese_mnist.visualisation.figures.tables import class_figures, confusion, digit_errors
 from siamese_mnist.visualisation.figures.theme import THEME_CSS, save, to_svg
+from siamese_mnist.visualisation.figures.tuning import budgets, tried
 
 __all__ = [
     "THEME_CSS",
     "Figure",
     "bayes_costs",
+    "budgets",
     "calibration",
     "class_figures",
     "confusion",
@@ -34,4 +36,5 @@ __all__ = [
     "save",
     "score_histograms",
     "to_svg",
+    "tried",
 ]
