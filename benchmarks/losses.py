@@ -57,8 +57,8 @@ All {len(LOSSES)} losses under the recipe `short` with {options.train_pairs:,} t
 {options.trials} trials each over the step size and what the loss declares, the first of them with its defaults, judged
 on a quarter of the training images. What was best there is trained on all of them, {options.seeds} seeds, and measured
 once on the common test pairs. Brackets hold 95 % intervals over images and seeds. Differences are against
-`{REFERENCE}`, tuned as well; their intervals hold at once, and a verdict takes a side if and only if its interval leaves
-out 0 ([what verdicts can be trusted with](verdicts.md)). [Studies](studies.md) tells how it is done.
+`{REFERENCE}`, tuned as well; their intervals hold at once, and a verdict takes a side if and only if its interval
+leaves out 0 ([what verdicts can be trusted with](verdicts.md)). [Studies](studies.md) tells how it is done.
 
 {made_by(f"python benchmarks/losses.py {sizes} --output docs/losses.md")}
 

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset
+from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset, within
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS, Decision, JudgedPairs
@@ -433,7 +433,8 @@ def check_dataset(name: str, root: str | Path | None = None, **options: Any) -> 
 def check_split(name: str, **options: Any) -> None:
     """Checks that a split's parts have no image in common, labels from 0, and are the same every time.
 
-    It divides the built-in data set `glyphs`, whose images are all different and have writers.
+    Nor does a study see test images, whose trials divide the training images alike. It divides the built-in data set
+    `glyphs`, whose images are all different and have writers.
 
     Args:
         name: name in `SPLITS`.
@@ -459,3 +460,9 @@ def check_split(name: str, **options: Any) -> None:
             images |= found
         assert torch.equal(split.test.images, again.test.images), f"{what}: its test images change"
         assert torch.equal(split.train.images, again.train.images), f"{what}: its training images change"
+    if name != "within":
+        tested = {image.numpy().tobytes() for image in split_dataset(dataset, name).test.images}
+        trial = split_dataset(dataset, within(name, 0))
+        for part in filter(None, (trial.train, trial.validation, trial.test)):
+            seen = tested & {image.numpy().tobytes() for image in part.images}
+            assert not seen, f"split {name}: its `within` shows {len(seen)} test images to a study"

@@ -7,7 +7,7 @@ A name is a setting, such as `loss` or `batch_size`, or an option of a part, a d
 import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -150,14 +150,14 @@ def read_value(field: Field, value: Any) -> Any:
         return field.checked(value)
     if field.optional and value.lower() == "none":
         return None
+    readers: Mapping[Any, Callable[[str], Any]] = {int: int, float: float, bool: lambda text: _BOOLS[text.lower()]}
+    if field.kind not in readers:
+        return field.checked(_unquoted(value))
     try:
-        if field.kind in (int, float):
-            return field.checked(field.kind(value))
-        if field.kind is bool:
-            return _BOOLS[value.lower()]
+        read = readers[field.kind](value)
     except (ValueError, KeyError):
-        return field.checked(str(value))  # says what it should have been
-    return field.checked(_unquoted(value))
+        read = str(value)  # the check says what it should have been
+    return field.checked(read)
 
 
 def read_option(name: str, value: Any, default: Any) -> Any:

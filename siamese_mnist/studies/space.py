@@ -45,7 +45,7 @@ class Tuned:
 
     def chosen(self, values: Values) -> str:
         """The entry with values of what is tuned; `Settings.resolve` and every command take it."""
-        if self.rate_ratio is not None:
+        if self.rate_ratio is not None and _RATE in values:
             values = {**values, _BACKBONE_RATE: rounded(self.rate_ratio * values[_RATE])}
         return changed_entry(self.entry, values)
 
