@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from siamese_mnist.studies.outcome import StudyResult, StudyRow
 
 
+_BUDGET = "Expected best validation accuracy"
+
+
 @with_settings("seed")
 def study(
     settings: dict[str, Any],
@@ -54,6 +57,8 @@ def study(
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
     jobs: options.Jobs = None,
+    engine: options.Engine = "local",
+    address: options.Address = None,
     output: Annotated[Path | None, typer.Option(help="HTML page.", show_default="study.html in the folder")] = None,
     as_json: options.Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
@@ -84,6 +89,8 @@ def study(
             download=download,
             device=device,
             jobs=jobs,
+            engine=engine,
+            address=address,
             progress=told,
             **settings,
         )
@@ -101,17 +108,18 @@ def study(
 
 def _print_tables(result: StudyResult) -> None:
     console = tables.wide_console()
-    for cells in (_outcome_cells(result), _budget_cells(result)):
-        tables.print_cells(cells, console)
-    console.print("chosen settings:")
+    tables.print_cells(_outcome_cells(result), console)
+    console.print(f"{_BUDGET}:")
+    tables.print_cells(_budget_cells(result), console)
+    console.print("Chosen settings:")
     for each in result.rows:
-        console.print(f"  {each.chosen or f'none for {each.entry}: all trials failed'}", markup=False, soft_wrap=True)
+        console.print(f"  {each.chosen or f'none for {each.entry}: all trials failed'}", soft_wrap=True)
     for note in _notes(result):
-        console.print(note, markup=False)
+        console.print(note)
 
 
 def _print_markdown(result: StudyResult) -> None:
-    parts = [formats.markdown(_outcome_cells(result)), formats.markdown(_budget_cells(result))]
+    parts = [formats.markdown(_outcome_cells(result)), f"{_BUDGET}:", formats.markdown(_budget_cells(result))]
     chosen = "\n".join(f"- `{each.chosen}`" for each in result.rows if each.chosen)
     print("\n\n".join([*parts, f"Chosen settings:\n\n{chosen}", *_notes(result)]))
 
@@ -147,7 +155,7 @@ def _budget_cells(result: StudyResult) -> list[list[str]]:
     """Expected best validation accuracy of 1, 2, 4, ... and all trials."""
     trials = result.budget.trials
     counts = [count for count in (1, 2, 4, 8, 16, 32, 64) if count < trials] + [trials]
-    header = ["expected best validation accuracy", *(f"of {count}" for count in counts)]
+    header = ["entry", *(f"of {count}" for count in counts)]
     return [header, *([row.entry, *(_best_of(row, count) for count in counts)] for row in result.rows)]
 
 

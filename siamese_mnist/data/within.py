@@ -2,9 +2,8 @@
 
 import re
 
-import torch
-
-from siamese_mnist.data.images import Dataset, LabeledImages
+from siamese_mnist.data.folds import pooled
+from siamese_mnist.data.images import Dataset
 from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, split_dataset
 from siamese_mnist.errors import UsageError
 
@@ -42,15 +41,20 @@ class WithinSplit(Split):
     def divide(self, dataset: Dataset, fold: int) -> SplitDataset:
         """Divides a data set."""
         outer = split_dataset(dataset, self.name, self.fold)
-        training = outer.train if outer.validation is None else _joined(outer.train, outer.validation)
-        inner: Split = SPLITS.make(self.name, {"folds": self.folds})
-        nothing = training.select(slice(0))
-        divided = inner.within(Dataset(training, nothing, outer.classes, outer.preprocessing), fold)
+        name = "classes" if self.name == "images" and outer.new_classes else self.name
+        inner: Split = SPLITS.make(name, {"folds": self.folds})
+        divided = inner.within(_training(outer), fold)
         if len(divided.test.labels.unique()) < 2:
             raise UsageError(f"split {self.name!r} leaves no two classes of its training images to choose on")
         return divided
 
 
-def _joined(one: LabeledImages, other: LabeledImages) -> LabeledImages:
-    columns = (None if a is None or b is None else torch.cat([a, b]) for a, b in zip(one, other, strict=True))
-    return LabeledImages(*columns)  # type: ignore[arg-type]
+def _training(outer: SplitDataset) -> Dataset:
+    """All images that are no test images, as a data set without any."""
+    train, validation, classes = outer.train, outer.validation, outer.classes
+    nothing = train.select(slice(0))
+    if validation is not None and outer.validation_classes:
+        validation = validation._replace(labels=validation.labels + len(classes))
+        classes = (*classes, *outer.validation_classes)
+    pool = pooled(Dataset(train, validation or nothing, classes))
+    return Dataset(pool, nothing, classes, outer.preprocessing)

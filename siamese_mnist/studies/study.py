@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from siamese_mnist.data import load_dataset, split_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Range
 from siamese_mnist.runs.claims import claim
+from siamese_mnist.runs.clusters import check_engine
 from siamese_mnist.runs.comparison import Row, compare
-from siamese_mnist.runs.experiment import divided
 from siamese_mnist.runs.jobs import attempt_runs, possible_jobs
 from siamese_mnist.runs.provenance import run_name
 from siamese_mnist.runs.result import Diverged, RunResult
@@ -22,7 +23,7 @@ from siamese_mnist.studies.journal import Sampler, Trial, key_of
 from siamese_mnist.studies.looks import Look, check_folder, note_look, today
 from siamese_mnist.studies.outcome import StudyResult, StudyRow
 from siamese_mnist.studies.space import Tuned, tested_pairs, tuned_entries
-from siamese_mnist.studies.trials import Budget, chance, run_trials
+from siamese_mnist.studies.trials import Budget, chance, one_by_one, run_trials, trial_settings
 from siamese_mnist.training.phases import silent
 
 _MEASURING = "chosen settings"
@@ -46,6 +47,8 @@ def study(
     download: bool = False,
     device: str = "cpu",
     jobs: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
     progress: Told = silent,
     **changes: Any,
 ) -> StudyResult:
@@ -69,7 +72,9 @@ def study(
         data_dir: folder of the data set's files.
         download: fetch missing data.
         device: a PyTorch device, such as "cpu" or "cuda".
-        jobs: trainings at once; None is as many as processors and memory allow.
+        jobs: trainings at once; None is as many as processors and memory allow, one on a GPU, or the cluster's workers.
+        engine: where they are trained: "local", "dask" or "ray"; see `compare`.
+        address: of the cluster, see `compare`.
         progress: told how far it is.
         **changes: settings that all entries share, see `Settings.resolve`; they are not tuned.
 
@@ -84,20 +89,27 @@ def study(
     tuned = _entries(entries, own, changes, budget)
     pairs = tested_pairs(tuned[0].settings)
     folder = Path(study_dir) if study_dir is not None else Path("studies") / _name(pairs)
+    check_engine(engine, address)
     check_folder(folder, pairs)
-    divided(tuned[0].settings, data_dir, download)  # missing data shows here, and one process fetches it
+    for each in (tuned[0].settings, trial_settings(tuned[0], {}, budget)[-1]):
+        dataset = load_dataset(each.dataset, data_dir, download, **each.dataset_options)
+        split_dataset(dataset, each.split, each.fold or 0)  # too many folds show here
     for place in (folder, Path(runs_dir)):
         check_writable(place)
-    jobs = possible_jobs() if jobs is None else jobs
-    places = {"data_dir": data_dir, "download": download, "device": device}
+    if jobs is None and engine == "local":
+        jobs = 1 if device.startswith("cuda") else possible_jobs()
+    places = {
+        **{"jobs": jobs, "engine": engine, "address": address},
+        **{"data_dir": data_dir, "download": download, "device": device},
+    }
     with _alone(folder):
         tried = run_trials(
-            tuned, budget, folder, jobs=jobs, places=places, told=lambda *count: progress("trials", *count)
+            tuned, budget, folder, places=places, told=lambda *count: progress("trials", *count)
         )
         choices = [_Choice(one, tuple(each), seeds) for one, each in zip(tuned, tried, strict=True)]
         look = _look(choices, budget, seeds)
         looks = note_look(folder, pairs, look) if look.chosen else check_folder(folder, pairs)
-        rows = _measured(choices, runs_dir=runs_dir, jobs=jobs, progress=progress, **places)
+        rows = _measured(choices, runs_dir=runs_dir, progress=progress, **places)
     return StudyResult(
         rows=tuple(each.row(rows) for each in choices),
         budget=budget,
@@ -177,7 +189,7 @@ def _measured(choices: Sequence[_Choice], *, progress: Told, **options: Any) -> 
     groups = {run_name(each.settings[0]): each.settings for each in choices if each.settings}  # equal ones once
     total = sum(map(len, groups.values()))
     outcomes: list[RunResult | Diverged] = []
-    for group in groups.values() if options["jobs"] == 1 else [sum(groups.values(), ())]:
+    for group in groups.values() if one_by_one(options) else [sum(groups.values(), ())]:
 
         def overall(stage: str, done: int, of: int, at: int = len(outcomes)) -> None:  # noqa: ARG001
             progress(_MEASURING, at + done, total)

@@ -8,7 +8,8 @@ from typing import Any
 from siamese_mnist.data import DataError, within
 from siamese_mnist.data.within import FOLDS
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs.jobs import LostWorkerError, attempt_runs
+from siamese_mnist.runs.elsewhere import LostWorkerError
+from siamese_mnist.runs.jobs import attempt_runs
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import RunError
 from siamese_mnist.settings.settings import Settings
@@ -59,7 +60,7 @@ class _Proposal:
 
 
 def run_trials(
-    entries: Sequence[Tuned], budget: Budget, folder: Path, *, jobs: int, places: Mapping[str, Any], told: Told
+    entries: Sequence[Tuned], budget: Budget, folder: Path, *, places: Mapping[str, Any], told: Told
 ) -> list[list[Trial]]:
     """The trials of every entry; those in the folder's journal are not run again.
 
@@ -70,8 +71,7 @@ def run_trials(
         entries: what is tuned.
         budget: how often, and how it is judged.
         folder: of the study, which this process alone writes to.
-        jobs: trainings at once.
-        places: `data_dir`, `download`, `device` and what else `attempt_runs` takes.
+        places: `jobs`, `engine`, `data_dir` and what else `attempt_runs` takes.
         told: called with the number of trials done and in all.
 
     Raises:
@@ -93,9 +93,8 @@ def run_trials(
                 told(at + count // budget.folds, total)
 
             outcomes = _attempt(
-                [each for one in batch for each in _settings(one, budget)],
+                [each for one in batch for each in trial_settings(one.tuned, one.values, budget)],
                 runs_dir=runs_dir,
-                jobs=jobs,
                 overall=overall,
                 **places,
             )
@@ -123,6 +122,18 @@ def trial_key(tuned: Tuned, budget: Budget) -> str:
     return key_of(tuned.settings.as_dict(), space, budget.folds, budget.sampler, budget.seed)
 
 
+def trial_settings(tuned: Tuned, values: Values, budget: Budget) -> list[Settings]:
+    """What a trial of some values trains, a fold each: the test pairs of these settings are of training images."""
+    name = within(tuned.settings.split, tuned.settings.fold or 0, budget.parts)
+    conditions = {"split": name, "curve": False, "seed": budget.seed}
+    return [tuned.resolve(values, fold=fold, **conditions) for fold in range(budget.folds)]
+
+
+def one_by_one(places: Mapping[str, Any]) -> bool:
+    """Whether runs are trained in this process, so that each can be noted as soon as it ends."""
+    return places["jobs"] == 1 and places["engine"] == "local"
+
+
 def chance(settings: Settings) -> float:
     """Accuracy of the better constant answer."""
     share = settings.protocol.same_fraction
@@ -136,14 +147,6 @@ def _values(tuned: Tuned, key: str, before: Sequence[Trial], number: int, budget
         return first
     guess = chance(tuned.settings)
     return propose(before, tuned.space, number, key=key, sampler=budget.sampler, chance=guess)
-
-
-def _settings(proposal: _Proposal, budget: Budget) -> list[Settings]:
-    """What a trial trains, a fold each: the test pairs of these settings are of training images."""
-    tuned = proposal.tuned
-    name = within(tuned.settings.split, tuned.settings.fold or 0, budget.parts)
-    conditions = {"split": name, "curve": False, "seed": budget.seed}
-    return [tuned.resolve(proposal.values, fold=fold, **conditions) for fold in range(budget.folds)]
 
 
 def _trial(proposal: _Proposal, outcomes: Sequence[Outcome | str]) -> Trial:
@@ -160,12 +163,14 @@ def _trial(proposal: _Proposal, outcomes: Sequence[Outcome | str]) -> Trial:
 
 
 def _attempt(settings: Sequence[Settings], **options: Any) -> list[Outcome | str]:
-    """The outcome of each of `settings`, the reason in words where one was refused."""
+    """The outcome of each of `settings`, the reason in words where one was refused or broke down."""
     try:
         return list(attempt_runs(settings, progress=lambda _: silent, **options))
-    except (LostWorkerError, RunError, DataError):
+    except (LostWorkerError, RunError, DataError, OSError):
         raise
-    except UsageError as error:
+    # A part of other hands can raise anything, and one trial must not end a study of hundreds.
+    except Exception as error:
         if len(settings) == 1:
-            return [str(error)]
+            kind = "" if isinstance(error, UsageError) else f"{type(error).__name__}: "
+            return [f"{kind}{error}".partition("\n")[0]]
     return [outcome for each in settings for outcome in _attempt([each], **{**options, "jobs": 1})]

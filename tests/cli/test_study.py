@@ -1,6 +1,7 @@
 """`siamese-mnist study`."""
 
 import json
+import re
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_study_ends_in_tables(study, tmp_path, terminal):
     assert (folder / "study.html").exists()
     for width in (60, 80):
         terminal(width)
-        shown = study().out
+        shown = re.sub(r"\x1b\[\d*m", "", study().out)
         assert all(len(line) <= width for line in shown.splitlines() if line[:1] in "┏┃│└")
     found = json.loads(study("--json").out)
     assert [row["entry"] for row in found["rows"]] == list(ENTRIES)

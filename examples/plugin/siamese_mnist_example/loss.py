@@ -1,5 +1,7 @@
 """A loss: embeddings of pairs to a number to make small."""
 
+from typing import Annotated
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,7 +20,14 @@ class LogisticLoss(sm.MetricLoss):
 
     supervisions = ("pairs",)
 
-    def __init__(self, classes: int, embedding_dim: int, *, scale: float = 10.0, boundary: float = 0.5) -> None:
+    def __init__(
+        self,
+        classes: int,
+        embedding_dim: int,
+        *,
+        scale: Annotated[float, sm.Range(2.0, 50.0)] = 10.0,
+        boundary: float = 0.5,
+    ) -> None:
         super().__init__()
         self.scale = scale
         self.boundary = boundary
