@@ -85,7 +85,7 @@ def run_trials(
         done = end * len(entries) - len(missing)
         told(done, total)
         runs_dir = folder / "trials" / f"{start // ROUND:03}"
-        size = 1 if jobs == 1 else len(missing)
+        size = 1 if jobs == 1 else max(1, len(missing))
         for first in range(0, len(missing), size):
             batch = missing[first : first + size]
 
