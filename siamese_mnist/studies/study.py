@@ -103,9 +103,7 @@ def study(
         **{"data_dir": data_dir, "download": download, "device": device},
     }
     with _alone(folder):
-        tried = run_trials(
-            tuned, budget, folder, places=places, told=lambda *count: progress("trials", *count)
-        )
+        tried = run_trials(tuned, budget, folder, places=places, told=lambda *count: progress("trials", *count))
         choices = [_Choice(one, tuple(each), seeds) for one, each in zip(tuned, tried, strict=True)]
         look = _look(choices, budget, seeds)
         looks = note_look(folder, pairs, look) if look.chosen else check_folder(folder, pairs)

@@ -85,7 +85,7 @@ def run_trials(
         done = end * len(entries) - len(missing)
         told(done, total)
         runs_dir = folder / "trials" / f"{start // ROUND:03}"
-        size = 1 if jobs == 1 else max(1, len(missing))
+        size = 1 if one_by_one(places) else max(1, len(missing))
         for first in range(0, len(missing), size):
             batch = missing[first : first + size]
 
@@ -131,7 +131,7 @@ def trial_settings(tuned: Tuned, values: Values, budget: Budget) -> list[Setting
 
 def one_by_one(places: Mapping[str, Any]) -> bool:
     """Whether runs are trained in this process, so that each can be noted as soon as it ends."""
-    return places["jobs"] == 1 and places["engine"] == "local"
+    return (places["jobs"], places["engine"]) == (1, "local")
 
 
 def chance(settings: Settings) -> float:
