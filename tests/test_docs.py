@@ -55,7 +55,7 @@ NOT_RUN = {
     "python docs/diagrams.py": "writes into docs; test_diagrams compares what it would write",
     "python benchmarks/baseline_speed.py": "needs TensorFlow, and minutes of a quiet machine",
     "python benchmarks/designs.py": "trains some seventy runs",
-    "python benchmarks/losses.py": "trains some hundred runs",
+    "python benchmarks/losses.py": "trains some four hundred runs",
     "python benchmarks/questions.py": "trains some sixty runs",
 }
 # Python of which only the imports run, by what is in it.
