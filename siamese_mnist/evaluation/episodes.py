@@ -171,10 +171,13 @@ def episode_accuracy(
     if not np.isfinite(values).all():
         raise ValueError(f"scores must be finite, got {values[~np.isfinite(values)][0]}")
     judged = _Judged(values.reshape(count, ways, ways, shots), episodes)
-    spreads = [judged.spread(check_labels(labels, "image"))]
+    classes = check_labels(labels, "image")
+    spreads, in_common = [judged.spread(classes)], 0.0
     if groups is not None:
-        spreads.append(judged.spread(check_labels(groups, "group")))
-    return rate_interval(judged.accuracy(), spreads, confidence)
+        writers = check_labels(groups, "group")
+        spreads.append(judged.spread(writers))
+        in_common = judged.query_variance(np.unique(np.stack([classes, writers]), axis=1, return_inverse=True)[1])
+    return rate_interval(judged.accuracy(), spreads, confidence, in_common=in_common)
 
 
 class _Judged:
@@ -191,6 +194,13 @@ class _Judged:
         counted = np.isfinite(own) if without is None else np.isfinite(own) & ~without[queries]
         right = (best >= own[:, :, None]).sum(axis=2) == 1
         return float(right[counted].mean()) if counted.any() else np.nan
+
+    def query_variance(self, units: IntArray) -> float:
+        """Variance of the accuracy over units (N,) of the images, each seen as queries alone."""
+        best = self.scores.max(axis=3)
+        right = (best >= np.diagonal(best, axis1=1, axis2=2)[:, :, None]).sum(axis=2) == 1
+        sums = np.bincount(units[self.episodes.queries].ravel(), (right - right.mean()).ravel())
+        return float(sums @ sums) / right.size**2
 
     def _best(self, without: BoolArray) -> FloatArray:
         best: FloatArray = np.where(without[:, None], -np.inf, self.scores).max(axis=3)

@@ -44,25 +44,29 @@ def jackknife(without: Callable[[int], float], units: int) -> Spread:
     return Spread(float((figures.size - 1) * figures.var()), figures.size)
 
 
-def rate_interval(rate: float, spreads: Sequence[Spread], confidence: float = 0.95) -> Rate:
+def rate_interval(
+    rate: float, spreads: Sequence[Spread], confidence: float = 0.95, *, in_common: float = 0.0
+) -> Rate:
     """Wilson interval of a rate at the effective sample size of its variance over all kinds of units.
 
-    The variances add up: what is peculiar to a class of one writer is in both, so the sum is somewhat too large rather
-    than too small. Quantiles come from Student's t with Satterthwaite's degrees of freedom. Where no unit moves the
-    rate, as at 0 and 1, the size is the smallest number of units.
+    The variances add up, less what is in several of them (Cameron, Gelbach and Miller 2011), but to no less than the
+    largest. Quantiles come from Student's t with Satterthwaite's degrees of freedom. Where no unit moves the rate, as
+    at 0 and 1, the size is the smallest number of units.
 
     Args:
         rate: in [0, 1].
         spreads: one for each kind of unit.
         confidence: in (0, 1).
+        in_common: variance that several of the spreads hold.
 
     Raises:
         ValueError: if the confidence is out of range.
     """
     fewest = min(each.units for each in spreads)
-    total = sum(each.variance for each in spreads)
+    whole = sum(each.variance for each in spreads)
+    total = max(whole - in_common, *(each.variance for each in spreads), 0.0)
     squares = sum(each.variance**2 / max(each.units - 1, 1) for each in spreads)
-    degrees = total**2 / squares if squares else fewest - 1
+    degrees = whole**2 / squares if squares else fewest - 1
     spread = rate * (1 - rate)
     size = spread / total if total and spread else fewest
     quantile = student_quantile(confidence, degrees if fewest > 1 else 0)

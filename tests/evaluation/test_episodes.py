@@ -97,7 +97,7 @@ def test_accuracy_and_its_interval_by_naive_loops(case):
     spreads = []
     with pytest.MonkeyPatch.context() as patch:
         original = module.rate_interval
-        patch.setattr(module, "rate_interval", lambda *a: spreads.append(a[1]) or original(*a))
+        patch.setattr(module, "rate_interval", lambda *a, **b: spreads.append(a[1]) or original(*a, **b))
         rate = episode_accuracy(matrix[found.pairs()], found, LABELS, WRITERS)
     assert rate.rate == pytest.approx(naive_accuracy(found, matrix, ()))
     assert 0 <= rate.low <= rate.rate <= rate.high <= 1
