@@ -22,6 +22,9 @@ from .evaluation import identification_rate as identification_rate
 from .evaluation import metric as metric
 from .evaluation import open_set_by_size as open_set_by_size
 from .evaluation import open_set_rates as open_set_rates
+from .inference.gallery import Gallery as Gallery
+from .inference.galleryfile import open_gallery as open_gallery
+from .inference.galleryfile import save_gallery as save_gallery
 from .inference.verifier import Verifier as Verifier
 from .inference.verifier import load as load
 from .parts.backbones import BACKBONES as BACKBONES

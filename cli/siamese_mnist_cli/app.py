@@ -2,7 +2,11 @@
 
 import typer
 
+<<<<<<< HEAD
 from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, listing, predict, report, run, study
+=======
+from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, gallery, listing, predict, report, run
+>>>>>>> 4d8f10e (A gallery of names with examples: enrol, identify, unknown at a stated false positive identification rate; one safe file, exact search and an index)
 
 app = typer.Typer(
     name="siamese-mnist",
@@ -20,6 +24,8 @@ app.command(name="audit")(audit.audit)
 app.command(name="report")(report.report)
 app.command(name="figures")(report.figures)
 app.command(name="predict")(predict.predict)
+app.command(name="enrol")(gallery.enrol)
+app.command(name="identify")(gallery.identify)
 app.command(name="demo")(demo.demo)
 app.command(name="bundle")(bundling.bundle)
 app.command(name="export")(bundling.export)

@@ -32,3 +32,11 @@ Address = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Normalise = Annotated[
+    bool | None,
+    typer.Option(
+        "--normalise/--no-normalise",
+        help="Bring images to MNIST's convention: light on dark, 20 x 20, centred by mass; or just resize them.",
+        show_default="as the run's training images were prepared",
+    ),
+]

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from siamese_mnist_cli import options, progress
+from siamese_mnist_cli.preparing import chosen_preprocessing, named_override
 from siamese_mnist_cli.skipped import located
 from siamese_mnist_cli.tables import safe, tell
 
@@ -28,14 +29,7 @@ def predict(
         Path | None,
         typer.Option(help="CSV file with columns left,right: image files, relative to its own folder."),
     ] = None,
-    normalise: Annotated[
-        bool | None,
-        typer.Option(
-            "--normalise/--no-normalise",
-            help="Bring images to MNIST's convention: light on dark, 20 x 20, centred by mass; or just resize them.",
-            show_default="as the run's training images were prepared",
-        ),
-    ] = None,
+    normalise: options.Normalise = None,
     runs_dir: options.RunsDir = Path("runs"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON and nothing else: one object, or one a line for many pairs.")
@@ -46,7 +40,6 @@ def predict(
     Images may be of any format, size and colour, and are prepared as the run's training images were. For many pairs,
     rows are printed as CSV while they are found; pairs that cannot be answered are listed on stderr at the end.
     """
-    from siamese_mnist.data.preprocessing import Preprocessing
     from siamese_mnist.errors import UsageError
     from siamese_mnist.inference.prediction import (
         Failure,
@@ -67,11 +60,8 @@ def predict(
     total = count_pairs(source) if source else 1
     place = located(run, runs_dir)
     verifier = load(place)
-    chosen = verifier.preprocessing
-    if normalise is not None:
-        chosen = Preprocessing.MNIST if normalise else Preprocessing.PLAIN
-        chosen.check(verifier.channels)
-    override = _override(verifier.preprocessing, chosen)
+    chosen = chosen_preprocessing(verifier, normalise)
+    override = named_override(verifier, chosen)
     if source is None:
         left, right = map(str, named)
         answer = next(answer_files(verifier, [FilePair(row=1, left=left, right=right)], preprocessing=chosen))
@@ -86,14 +76,6 @@ def predict(
         for failure in failures:
             print(f"pair {failure.row}: {safe(failure.reason)}", file=sys.stderr)
         raise UsageError(f"{len(failures)} of {total} pairs have no answer; they are listed above")
-
-
-def _override(own: str, chosen: str) -> dict[str, Any]:
-    """What JSON says, and stderr now, of a preprocessing that is not the run's own; nothing where it is."""
-    if chosen == own:
-        return {}
-    tell(f"preprocessing {chosen}, where the run's own is {own}")
-    return {"override": {"preprocessing": chosen, "run": own}}
 
 
 def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> list[Any]:

@@ -200,7 +200,7 @@ class _Judged:
         best = self.scores.max(axis=3)
         right = (best >= np.diagonal(best, axis1=1, axis2=2)[:, :, None]).sum(axis=2) == 1
         sums = np.bincount(units[self.episodes.queries].ravel(), (right - right.mean()).ravel())
-        return float(sums @ sums) / right.size**2
+        return float(np.square(sums).sum()) / int(right.size) ** 2
 
     def _best(self, without: BoolArray) -> FloatArray:
         best: FloatArray = np.where(without[:, None], -np.inf, self.scores).max(axis=3)

@@ -44,9 +44,7 @@ def jackknife(without: Callable[[int], float], units: int) -> Spread:
     return Spread(float((figures.size - 1) * figures.var()), figures.size)
 
 
-def rate_interval(
-    rate: float, spreads: Sequence[Spread], confidence: float = 0.95, *, in_common: float = 0.0
-) -> Rate:
+def rate_interval(rate: float, spreads: Sequence[Spread], confidence: float = 0.95, *, in_common: float = 0.0) -> Rate:
     """Wilson interval of a rate at the effective sample size of its variance over all kinds of units.
 
     The variances add up, less what is in several of them (Cameron, Gelbach and Miller 2011), but to no less than the

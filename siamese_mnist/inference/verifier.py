@@ -231,6 +231,18 @@ class Verifier:
         first, second = self._checked(a, "a"), self._checked(b, "b")
         return _finite(_numpy(self._scoring().score_matrix(first, second)))
 
+    def prepare(self, images: Images) -> Tensor:
+        """What has to be kept of images to score them later: embeddings (N, E), or the images where there are none."""
+        checked = self._checked(images, "images")
+        return self._scoring().embed(checked).float().cpu() if self.model.embeds else checked
+
+    def score_prepared(self, a: Tensor, b: Tensor) -> Tensor:
+        """`score_matrix` of what `prepare` gave: (A, B) float32."""
+        model = self._scoring()
+        scores = (model.embedding_matrix if model.embeds else model.score_matrix)(a, b)
+        _finite(scores.numpy())
+        return scores
+
     def _scoring(self) -> Design:
         """The model in evaluation mode, whatever was done to it: scoring changes nothing in it."""
         return self.model.eval()

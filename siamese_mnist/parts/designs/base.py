@@ -181,13 +181,13 @@ class Design(nn.Module, ABC):
         Returns:
             (A, B) float32, higher = more alike.
         """
-        matrix = torch.empty(len(left), len(right), device=left.device)
-        for rows, row_scores in zip(left.split(_TILE), matrix.split(_TILE), strict=True):
-            for columns, scores in zip(right.split(_TILE), row_scores.split(_TILE, 1), strict=True):
-                row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
-                found = self.score_pairs(to_unit(torch.cat([rows, columns])), row, column + len(rows))
-                scores.copy_(found.view(len(rows), len(columns)))
-        return matrix
+
+        def score(rows: Tensor, columns: Tensor) -> Tensor:
+            row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
+            found = self.score_pairs(to_unit(torch.cat([rows, columns])), row, column + len(rows))
+            return found.view(len(rows), len(columns))
+
+        return tiled(left, right, _TILE, score)
 
     def embed_batch(self, images: Tensor) -> Tensor:
         """Embeddings (N, E) of images (N, C, H, W) in [0, 1], of designs that embed, with gradients."""
@@ -196,6 +196,24 @@ class Design(nn.Module, ABC):
     def score_embeddings(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores (P,) of embeddings (P, E) and (P, E), of designs that embed, with gradients."""
         raise NotImplementedError
+
+    @torch.no_grad()
+    def embedding_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores of every embedding against every other, of designs that embed, as `score_matrix` gives their images.
+
+        Args:
+            left: (A, E) as from `embed`.
+            right: (B, E).
+
+        Returns:
+            (A, B) float32, higher = more alike.
+        """
+
+        def score(rows: Tensor, columns: Tensor) -> Tensor:
+            row, column = torch.cartesian_prod(torch.arange(len(rows)), torch.arange(len(columns))).unbind(1)
+            return self.score_embeddings(rows[row], columns[column]).view(len(rows), len(columns))
+
+        return tiled(left, right, _TILE, score)
 
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
@@ -245,6 +263,22 @@ class PairFusion(Design):
         """Cross-entropy of the two logits, and the log-odds of "same"; see `Design.pair_loss`."""
         logits = self._logits(features)
         return F.cross_entropy(logits, same.long()), log_odds(logits).detach()
+
+
+def tiled(left: Tensor, right: Tensor, tile: int, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """A matrix (A, B) of rows `left` (A, ...) and columns `right` (B, ...), in tiles of bounded size.
+
+    Args:
+        left: what the rows are of.
+        right: what the columns are of.
+        tile: rows and columns of a tile, at most.
+        score: gives the tile (a, b) of some rows and some columns.
+    """
+    matrix = torch.empty(len(left), len(right), device=left.device)
+    for rows, row_scores in zip(left.split(tile), matrix.split(tile), strict=True):
+        for columns, scores in zip(right.split(tile), row_scores.split(tile, 1), strict=True):
+            scores.copy_(score(rows, columns))
+    return matrix
 
 
 def log_odds(logits: Tensor) -> Tensor:

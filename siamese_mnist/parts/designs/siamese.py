@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, Design, MakeBackbone, to_unit
+from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, Design, MakeBackbone, tiled, to_unit
 from siamese_mnist.parts.heads import SiameseHead
 from siamese_mnist.parts.losses import Supervision
 
@@ -88,11 +88,12 @@ class LateFusion(Design):
             torch.cat([self._embed_side(to_unit(chunk), side) for chunk in images.split(CHUNK)])
             for side, images in enumerate((left, right))
         )
-        matrix = rows.new_empty(len(rows), len(columns))
-        for some, row_scores in zip(rows.split(_TILE), matrix.split(_TILE), strict=True):
-            for others, scores in zip(columns.split(_TILE), row_scores.split(_TILE, 1), strict=True):
-                scores.copy_(self.head.score_matrix(some, others))
-        return matrix
+        return self.embedding_matrix(rows, columns)
+
+    @torch.no_grad()
+    def embedding_matrix(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores (A, B) of embeddings (A, E) and (B, E), block by block."""
+        return tiled(left, right, _TILE, self.head.score_matrix)
 
     def _embed_side(self, images: Tensor, side: int) -> Tensor:
         return self.head.embed(self.side_features(images, side))

@@ -1,0 +1,279 @@
+"""A gallery: names with examples, and whose an image is, or nobody's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from siamese_mnist.data.preprocessing import Preprocessing
+from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation.identification import expected_false_positives, guarded_threshold
+from siamese_mnist.inference.search import Examples, Index, Nearest, exact
+from siamese_mnist.inference.verifier import Images, Verifier
+
+MAX_FPIR = 0.1
+"""The false positive identification rate that is allowed unless another is named."""
+
+_STRANGERS = 0.5  # share of images that are nobody's, for the probability
+_PROBED = 1000  # examples that the false positive identification rate is estimated from
+_LARGEST_EXACT = 1_000_000  # examples; beyond, an index proposes candidates
+
+
+class Example(NamedTuple):
+    """An enrolled example near to an image."""
+
+    name: str
+    source: str  # such as its file
+    score: float
+
+
+class Expected(NamedTuple):
+    """What to expect of images of nobody in the gallery, at a threshold.
+
+    Attributes:
+        threshold: the score that the best example must reach for its name to be given.
+        rate: false positive identification rate to expect; None where the gallery has one name and cannot tell.
+        low: lower bound of its interval.
+        high: upper bound of its interval.
+        basis: what it is estimated from.
+    """
+
+    threshold: float
+    rate: float | None
+    low: float | None
+    high: float | None
+    basis: str
+
+
+class Identification(NamedTuple):
+    """Whose an image is.
+
+    Attributes:
+        name: the name, or None for "unknown": no example reaches the threshold.
+        probability: that the nearest example's name is right, in [0, 1], if every second image is of nobody in the
+            gallery and all its names are equally likely.
+        score: of the nearest example, higher = more alike.
+        nearest: the nearest examples, the nearest first.
+    """
+
+    name: str | None
+    probability: float
+    score: float
+    nearest: tuple[Example, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object."""
+        return {**self._asdict(), "nearest": [each._asdict() for each in self.nearest]}
+
+
+class Gallery:
+    """Names with one or more examples each, compared by a verifier; see `galleryfile` for keeping it.
+
+    A name's score for an image is that of its nearest example, as `Verifier.score_matrix` gives it with the image as
+    the left one. Examples are kept as embeddings, or as images for designs that have none.
+
+    Args:
+        verifier: what compares.
+        run: path of the run or bundle that the verifier is of, for its file.
+        preprocessing: how picture files become its images; None for the verifier's own way.
+
+    Example:
+        >>> gallery = Gallery(verifier)  # doctest: +SKIP
+        >>> gallery.enrol("seven", images)  # doctest: +SKIP
+        >>> gallery.identify(others)[0].name  # doctest: +SKIP
+        'seven'
+    """
+
+    def __init__(self, verifier: Verifier, *, run: str = "", preprocessing: Preprocessing | None = None) -> None:
+        self.verifier = verifier
+        self.run = run
+        self.preprocessing = preprocessing or verifier.preprocessing
+        self._kept: Tensor | None = None  # as from `Verifier.prepare`
+        self._owners: list[str] = []  # name of every example
+        self._sources: list[str] = []
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self._owners)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, in the order of their first examples."""
+        return tuple(dict.fromkeys(self._owners))
+
+    @property
+    def kept(self) -> Tensor | None:
+        """What is kept of the examples, row by row, see `Verifier.prepare`; None without any."""
+        return self._kept
+
+    @property
+    def examples(self) -> list[tuple[str, str]]:
+        """Name and source of every example, row by row."""
+        return list(zip(self._owners, self._sources, strict=True))
+
+    def counts(self) -> dict[str, int]:
+        """Number of examples by name."""
+        counts = dict.fromkeys(self.names, 0)
+        for name in self._owners:
+            counts[name] += 1
+        return counts
+
+    def enrol(self, name: str, images: Images, sources: Sequence[str] | None = None) -> None:
+        """Adds examples of a name, which may be there already.
+
+        Args:
+            name: any text but none and "unknown".
+            images: (N, H, W) or (N, C, H, W) uint8.
+            sources: what to call each example, such as its file.
+
+        Raises:
+            UsageError: if the name or the images cannot be used; nothing is added then.
+        """
+        kept = self.verifier.prepare(images)
+        called = [""] * len(kept) if sources is None else list(sources)
+        if len(called) != len(kept):
+            raise UsageError(f"sources must be one for each image, {len(kept)}, got {len(called)}")
+        self.add(kept, [(name, source) for source in called])
+
+    def add(self, kept: Tensor, examples: Sequence[tuple[str, str]]) -> None:
+        """Adds examples that `Verifier.prepare` has made.
+
+        Args:
+            kept: (N, ...) what is kept of each.
+            examples: name and source of each.
+
+        Raises:
+            UsageError: if a name cannot be used; nothing is added then.
+        """
+        for name, _ in examples:
+            if not name.strip() or name == "unknown":
+                raise UsageError(f"a name must be some text other than 'unknown', got {name!r}")
+        self._kept = kept if self._kept is None else torch.cat([self._kept, kept])
+        self._owners += [name for name, _ in examples]
+        self._sources += [source for _, source in examples]
+
+    def remove(self, name: str) -> None:
+        """Removes a name with all its examples.
+
+        Raises:
+            UsageError: if it is not in the gallery.
+        """
+        if name not in self._owners:
+            raise UsageError(f"the gallery has no {name!r}; it has {_some(self.names)}")
+        assert self._kept is not None
+        left = [row for row, owner in enumerate(self._owners) if owner != name]
+        self._kept = self._kept[left] if left else None
+        self._owners = [self._owners[row] for row in left]
+        self._sources = [self._sources[row] for row in left]
+
+    def merge(self, other: Gallery) -> None:
+        """Adds all examples of another gallery of the same model; those that are in both are kept once."""
+        if other.kept is None:
+            return
+        seen = set(self._identities())
+        new = [row for row, identity in enumerate(other._identities()) if identity not in seen]
+        self.add(other.kept[new], [other.examples[row] for row in new])
+
+    def _identities(self) -> list[tuple[str, str, bytes]]:
+        contents = [] if self._kept is None else [row.tobytes() for row in self._kept.numpy()]
+        return [(*example, content) for example, content in zip(self.examples, contents, strict=True)]
+
+    def expect(self, max_fpir: float = MAX_FPIR) -> Expected:
+        """The threshold for a limit on the false positive identification rate, and the rate to expect at it.
+
+        A stranger meets this gallery as one of its own names meets the others, if the names are drawn like strangers;
+        so the highest score that each name has with any other name tells how often strangers reach a threshold,
+        without taking the comparisons with many names as independent. Of n names, the rate to expect at the (k + 1)th
+        of these scores is (k + 1) / (n + 1) (Vovk et al. 2005), and no name is given below the model's own threshold
+        for pairs. With few names no threshold can be shown to keep a low limit; the rate says so.
+
+        Args:
+            max_fpir: the limit, in (0, 1).
+
+        Raises:
+            UsageError: if the limit is out of range, or the gallery is empty.
+        """
+        if not 0 < max_fpir < 1:
+            raise UsageError(f"the limit on the false positive identification rate must be in (0, 1), got {max_fpir}")
+        examples, own = self._searched(), self.verifier.decision.threshold
+        if len(self.names) < 2:
+            return Expected(own, None, None, None, "one name cannot tell; enrol more")
+        rows = _spread_over_names(examples.owners, _PROBED)
+        found = exact(self.verifier, examples.kept[rows], examples, 1, without=examples.owners[rows])
+        alarms, owners = found.scores[:, 0].numpy(), examples.owners[rows].numpy()
+        threshold = max(own, guarded_threshold(alarms, owners, max_fpir))
+        rate = expected_false_positives(alarms, owners, threshold)
+        names = np.unique(owners).size
+        return Expected(threshold, *rate, f"{names} names of the gallery, each compared with all others")
+
+    def identify(
+        self, images: Images, *, max_fpir: float = MAX_FPIR, nearest: int = 3, expected: Expected | None = None
+    ) -> list[Identification]:
+        """Whose each image is.
+
+        Args:
+            images: (N, H, W) or (N, C, H, W) uint8.
+            max_fpir: limit on the false positive identification rate, see `expect`.
+            nearest: how many examples to give, >= 1.
+            expected: what `expect` gave before, to spare its work.
+
+        Raises:
+            UsageError: if the images or a number cannot be used, or the gallery is empty.
+        """
+        if nearest < 1:
+            raise UsageError(f"nearest must be >= 1, got {nearest}")
+        expected = expected or self.expect(max_fpir)
+        queries, examples = self.verifier.prepare(images), self._searched()
+        found = self._search(queries, examples, min(nearest, len(self)))
+        return [
+            self._identification(queries[row : row + 1], examples, Nearest(*(each[row] for each in found)), expected)
+            for row in range(len(queries))
+        ]
+
+    def _search(self, queries: Tensor, examples: Examples, count: int) -> Nearest:
+        if len(self) > _LARGEST_EXACT and self.verifier.model.embeds:
+            return Index(self.verifier, examples).search(queries, count)
+        return exact(self.verifier, queries, examples, count)
+
+    def _identification(self, query: Tensor, examples: Examples, found: Nearest, expected: Expected) -> Identification:
+        owner = examples.owners[found.rows[0]]
+        mine = examples.owners == owner
+        evidence = exact(self.verifier, query, Examples(*(column[mine] for column in examples)), 1).evidence[0]
+        score = float(found.scores[0])
+        near = [
+            Example(self._owners[row], self._sources[row], value)
+            for row, value in zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+        ]
+        named = self._owners[int(found.rows[0])] if score >= expected.threshold else None
+        return Identification(named, self._probability(float(evidence), float(found.evidence)), score, tuple(near))
+
+    def _probability(self, own: float, whole: float) -> float:
+        """Of a name, from the logarithms of its and of all names' likelihood ratios, by Bayes' rule."""
+        each = math.log((1 - _STRANGERS) / len(self.names))
+        return math.exp(each + own - np.logaddexp(math.log(_STRANGERS), each + max(whole, own)))
+
+    def _searched(self) -> Examples:
+        if self._kept is None:
+            raise UsageError("the gallery is empty; enrol a name first")
+        numbers = {name: number for number, name in enumerate(self.names)}
+        owners = torch.tensor([numbers[name] for name in self._owners])
+        return Examples(self._kept, owners, -torch.log(torch.bincount(owners).float())[owners])
+
+
+def _spread_over_names(owners: Tensor, most: int) -> Tensor:
+    """At most so many rows, the same ones every time, with about as many of each name."""
+    order = torch.randperm(len(owners), generator=torch.Generator().manual_seed(0))
+    by_owner = order[owners[order].argsort(stable=True)]
+    counts = torch.bincount(owners)
+    turn = torch.arange(len(owners)) - (counts.cumsum(0) - counts)[owners[by_owner]]
+    return by_owner[turn.argsort(stable=True)][:most]
+
+
+def _some(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:5]) or "no names"
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
