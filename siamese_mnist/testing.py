@@ -26,6 +26,8 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS, Decision, JudgedPairs
 from siamese_mnist.evaluation.judged import Weighing
 from siamese_mnist.evaluation.metrics import compute
+from siamese_mnist.inference.gallery import Gallery
+from siamese_mnist.inference.verifier import Verifier
 from siamese_mnist.parts.backbones import BACKBONES, create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
@@ -288,6 +290,20 @@ def check_design(name: str, *, head: str, loss: str | None = None) -> None:
     for what, scores in found.items():
         close = torch.allclose(scores, plain, rtol=1e-3, atol=1e-3)
         assert close, f"design {name}: {what} differs from the plain pass by {(scores - plain).abs().max():.2g}"
+    _check_gallery(name, Verifier(model, Decision(threshold=0.0, slope=1.0), image_size=(28, 28)))
+
+
+def _check_gallery(name: str, verifier: Verifier) -> None:
+    """Checks that a gallery scores its examples as `score_matrix` does, in the order of their scores."""
+    images, labels = _images()
+    probes, kept = images.mul(255).round().byte()[:6], images.mul(255).round().byte()[6:30]
+    gallery = Gallery(verifier)
+    for row, label in enumerate(labels[6:30].tolist()):
+        gallery.enrol(str(label), kept[row : row + 1])
+    expected = np.sort(verifier.score_matrix(probes, kept), axis=1)[:, ::-1]
+    found = [[near.score for near in each.nearest] for each in gallery.identify(probes, nearest=len(kept))]
+    close = np.allclose(found, expected, rtol=1e-3, atol=1e-3)
+    assert close, f"design {name}: a gallery's scores differ from score_matrix by {np.abs(found - expected).max():.2g}"
 
 
 def check_settings(settings: Settings | str) -> None:

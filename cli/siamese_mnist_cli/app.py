@@ -2,11 +2,7 @@
 
 import typer
 
-<<<<<<< HEAD
-from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, listing, predict, report, run, study
-=======
-from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, gallery, listing, predict, report, run
->>>>>>> 4d8f10e (A gallery of names with examples: enrol, identify, unknown at a stated false positive identification rate; one safe file, exact search and an index)
+from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, gallery, listing, predict, report, run, study
 
 app = typer.Typer(
     name="siamese-mnist",
