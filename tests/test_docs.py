@@ -355,8 +355,7 @@ SIGNED = re.compile(r"([+-]\d+\.\d+)(?: to |, )([+-]\d+\.\d+)")
 SIDES = re.compile(r"\b(better|worse|no difference shown|not shown|no side is shown)\b")
 
 
-# The table of questions.md is of before intervals were simultaneous, until `benchmarks/questions.py` has made it again.
-@pytest.mark.parametrize("page", sorted(PAGES.keys() - {"questions.md"}))
+@pytest.mark.parametrize("page", PAGES)
 def test_a_side_is_taken_exactly_where_the_interval_leaves_out_0(page):
     """In every row of a table that has a verdict beside the interval of a difference."""
     for line in PAGES[page].read_text().splitlines():
