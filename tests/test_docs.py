@@ -56,6 +56,7 @@ NOT_RUN = {
     "python benchmarks/baseline_speed.py": "needs TensorFlow, and minutes of a quiet machine",
     "python benchmarks/designs.py": "trains some seventy runs",
     "python benchmarks/losses.py": "trains some four hundred runs",
+    "python benchmarks/recipes.py": "trains some ninety runs, half of them the longest",
     "python benchmarks/questions.py": "trains some sixty runs",
 }
 # Python of which only the imports run, by what is in it.
