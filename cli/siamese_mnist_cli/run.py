@@ -52,6 +52,7 @@ def _print_summary(result: Any) -> None:
         "same": _class_line(test.same),
         "different": _class_line(test.different),
         **{metric.title: metric.text(test[name]) for name, metric in headline_metrics().items() if name != "accuracy"},
+        **{_one_shot_title(each): _one_shot_text(each) for each in result.one_shot},
         "phase-1 accuracy": "no phase 1" if pretrained is None else f"{pretrained:.4f} on single test images",
         "parameters": f"backbone {result.parameters.backbone:,}, head {result.parameters.head:,}",
         "seconds": f"phase 1 {result.phase1.train_seconds:.1f}, phase 2 {result.phase2.train_seconds:.1f}, "
@@ -67,3 +68,14 @@ def _print_summary(result: Any) -> None:
 
 def _class_line(figures: Any) -> str:
     return f"precision {figures.precision:.3f}, recall {figures.recall:.3f}, F1 {figures.f1:.3f}"
+
+
+def _one_shot_title(figures: Any) -> str:
+    writer = {"any": "any writer", "other": "another writer", "same": "the same writer"}[figures.writer]
+    family = ", one family" if figures.one_family else ""
+    return f"{figures.ways}-way one-shot, {writer}{family}"
+
+
+def _one_shot_text(figures: Any) -> str:
+    low, high = figures.accuracy_interval
+    return f"{figures.accuracy:.4f} ({low:.3f} to {high:.3f}) in {figures.episodes} episodes"

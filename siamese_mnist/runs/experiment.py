@@ -19,6 +19,7 @@ from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import Assessment, assess, check_both_kinds, collapse, fit, fitting_pairs
+from siamese_mnist.runs.one_shot import one_shot_figures
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.result import FORMAT, FittedDecision, Phase1, Phase2, RunResult
 from siamese_mnist.runs.store import check_writable, write_run
@@ -233,6 +234,10 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
         work,
         trained,
         assessment,
+        one_shot=[
+            each.as_dict()
+            for each in (one_shot_figures(model, work.test, dataset.test_classes) if dataset.new_classes else ())
+        ],
         collapsed=collapsed,
         decision=decision.as_dict(),
         total_seconds=time.perf_counter() - start,

@@ -177,6 +177,27 @@ class PairFigures(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OneShot(Section):
+    """N-way one-shot episodes on test classes that were not trained on: each image is named from one example a class.
+
+    Attributes:
+        ways: N, classes of an episode; 1 / N is chance.
+        writer: who wrote the images to be named: "other" than the examples' writer, the "same", or "any".
+        one_family: whether the classes of an episode are of one family, as characters are of one alphabet.
+        accuracy: share of images named right.
+        accuracy_interval: its 95 % interval, over classes and writers.
+        episodes: how many were drawn.
+    """
+
+    ways: Count
+    writer: str
+    one_family: bool
+    accuracy: Rate
+    accuracy_interval: Annotated[Sequence[Rate], Len(2, 2)]
+    episodes: Count
+
+
+@dataclass(frozen=True, kw_only=True)
 class Throughput(Section):
     """Speeds of phase 2 and of scoring the test pairs."""
 
@@ -204,6 +225,7 @@ class RunResult(Section):
         collapsed: a sentence if all images have nearly the same embedding, else None.
         decision: threshold and calibration.
         test: figures on the test pairs.
+        one_shot: episodes of each kind, where the test classes are new; else none.
         throughput: speeds.
         total_seconds: from loading the data to the last figure.
         peak_rss_bytes: largest resident memory, None where the system does not tell.
@@ -225,6 +247,7 @@ class RunResult(Section):
     collapsed: str | None
     decision: FittedDecision
     test: PairFigures
+    one_shot: Sequence[OneShot] = ()
     throughput: Throughput
     total_seconds: Amount
     peak_rss_bytes: Count | None

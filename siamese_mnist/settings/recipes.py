@@ -206,7 +206,6 @@ RECIPES.add(
             loss="normalized-softmax",
         ),
     ),
-    summary="Characters of classes that were never seen: turned images as classes of their own, strong distortions. "
-    "Expect ACC by writers unseen, too: `siamese-mnist run siamese --recipe new-classes --dataset glyphs --split "
-    "classes+groups`.",
+    summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks. "
+    "`siamese-mnist run siamese --recipe new-classes --dataset glyphs --split classes+groups`.",
 )

@@ -38,6 +38,13 @@ def test_new_classes_are_tested_and_the_others_trained_on(run):
     assert run.phase1.accuracy is None, "the class head of phase 1 knows no test class"
 
 
+def test_one_shot_episodes_on_new_classes(run, finished):
+    (found,) = run.one_shot
+    assert (found.ways, found.writer, found.one_family, found.episodes) == (2, "any", False, 100)
+    assert found.accuracy_interval[0] <= found.accuracy <= found.accuracy_interval[1]
+    assert not finished["siamese"].one_shot, "its classes are known"
+
+
 def test_pictures_show_the_images_of_the_split(run):
     finished = read_finished(run)
     assert finished.classes == ("0", "1")

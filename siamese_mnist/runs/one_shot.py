@@ -1,0 +1,85 @@
+"""One-shot episodes of a trained model on test classes that it has never seen."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from siamese_mnist.data import LabeledImages
+from siamese_mnist.evaluation import draw_episodes, episode_accuracy
+from siamese_mnist.evaluation.episodes import Episodes, Writer
+from siamese_mnist.parts.designs import Design, to_unit
+from siamese_mnist.runs.result import OneShot
+
+WAYS = 20
+EPISODES = 100
+
+
+class _Kind(NamedTuple):
+    writer: Writer
+    within: NDArray[np.int64] | None  # (N,) the family of every image
+    ways: int
+
+
+def one_shot_figures(model: Design, data: LabeledImages, classes: Sequence[str]) -> list[OneShot]:
+    """Share of images that are named right from one example of each class.
+
+    Episodes are 20-way, or of as many classes as there are. Where the images have groups, examples and queries are once
+    by two writers and once by one. Where all classes are named FAMILY/NAME, as Omniglot's are by their alphabets, the
+    classes of an episode are once of any families and once of one. Kinds for which there are too few images are left
+    out.
+
+    Args:
+        model: a trained model.
+        data: test images.
+        classes: names of their classes.
+    """
+    images = to_unit(data.images)
+    labels = data.labels.cpu().numpy()
+    groups = None if data.groups is None else data.groups.cpu().numpy()
+    found = []
+    for kind in _kinds(labels, groups, classes):
+        try:
+            episodes = draw_episodes(
+                labels,
+                ways=kind.ways,
+                count=EPISODES,
+                rng=np.random.default_rng(0),
+                groups=groups,
+                writer=kind.writer,
+                within=kind.within,
+            )
+        except ValueError:  # too few images of this kind
+            continue
+        rate = episode_accuracy(_scores(model, images, episodes), episodes, labels, groups)
+        found.append(
+            OneShot(
+                ways=kind.ways,
+                writer=kind.writer,
+                one_family=kind.within is not None,
+                accuracy=rate.rate,
+                accuracy_interval=[rate.low, rate.high],
+                episodes=EPISODES,
+            )
+        )
+    return found
+
+
+def _kinds(labels: NDArray[np.int64], groups: NDArray[np.int64] | None, classes: Sequence[str]) -> Iterator[_Kind]:
+    by_writer: tuple[Writer, ...] = ("any",) if groups is None else ("other", "same")
+    ways = min(WAYS, len(classes))
+    if not all("/" in name for name in classes):
+        yield from (_Kind(writer, None, ways) for writer in by_writer)
+        return
+    families = np.unique([name.partition("/")[0] for name in classes], return_inverse=True)[1]
+    yield _Kind("any", None, ways)  # nobody wrote characters of two families
+    largest = int(np.bincount(families).max())
+    yield from (_Kind(writer, families[labels], min(WAYS, largest)) for writer in by_writer)
+
+
+def _scores(model: Design, images: torch.Tensor, episodes: Episodes) -> NDArray[np.float32]:
+    queries, examples = (torch.from_numpy(rows).to(images.device) for rows in episodes.pairs())
+    scores: NDArray[np.float32] = model.score_pairs(images, queries, examples).cpu().numpy()
+    return scores
