@@ -23,6 +23,11 @@ def evaluate(
     fit_on_test: Annotated[
         bool, typer.Option("--fit-on-test", help="Fit them on the evaluated rows; the figures are then too good.")
     ] = False,
+    max_fmr: options.MaxFmr = None,
+    prior: options.Prior = None,
+    cost_false_match: options.CostFalseMatch = None,
+    cost_false_non_match: options.CostFalseNonMatch = None,
+    max_error: options.MaxError = None,
     as_json: options.Json = False,
 ) -> None:
     """Evaluate the scores of any model: every figure with a 95 % interval that knows that pairs share images.
@@ -31,7 +36,14 @@ def evaluate(
     """
     from siamese_mnist.evaluation.scored import evaluate_file
 
-    result = evaluate_file(file, threshold=threshold, calibration=calibration, fit_on_test=fit_on_test)
+    wish = {
+        "max_fmr": max_fmr,
+        "prior": prior,
+        "cost_false_match": cost_false_match,
+        "cost_false_non_match": cost_false_non_match,
+        "max_error": max_error,
+    }
+    result = evaluate_file(file, threshold=threshold, calibration=calibration, fit_on_test=fit_on_test, **wish)
     if as_json:
         print(json.dumps(result))
     else:
@@ -55,6 +67,29 @@ def _print_table(result: Mapping[str, Any]) -> None:
             f"{missed:,} wrong",
         )
     console.print(_threshold_line(result))
+    if "operating_point" in result:
+        _print_point(console, result["operating_point"])
+
+
+def _print_point(console: Any, point: Mapping[str, Any]) -> None:
+    """An operating point: what its calibration pairs let one expect, beside what the evaluated pairs show."""
+    shown = point["measured"]
+    table = Table(f"operating point, threshold {point['threshold']:.6g}")
+    table.add_column("expected", justify="right")
+    table.add_column("measured", justify="right")
+    for name in ("false_match_rate", "true_match_rate"):
+        cells = ("{:.4g} ({:.4g} to {:.4g})".format(each[name], *each[f"{name}_interval"]) for each in (point, shown))
+        table.add_row(name.replace("_", " "), *cells)
+    table.add_row("Bayes cost (best possible)", "-", f"{shown['bayes_cost']:.4f} ({shown['minimum_bayes_cost']:.4f})")
+    if point["band"]:
+        band, rate = point["band"], shown["error_rate"]
+        table.add_row("share unsure", f"{band['unsure_share']:.4f}", f"{shown['unsure_share']:.4f}")
+        bound = f"{band['error_rate']:.4g}, at most {band['max_error']:g}"
+        told = "-" if rate is None else "{:.4g} ({:.4g} to {:.4g})".format(rate, *shown["error_rate_interval"])
+        table.add_row("errors among answered", bound, told)
+    console.print(table)
+    for remark in point["remarks"]:
+        console.print(remark, markup=False)
 
 
 def _threshold_line(result: Mapping[str, Any]) -> str:

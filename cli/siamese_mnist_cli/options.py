@@ -40,3 +40,37 @@ Normalise = Annotated[
         show_default="as the run's training images were prepared",
     ),
 ]
+
+_POINT = "Operating point"
+MaxFmr = Annotated[
+    float | None,
+    typer.Option(help="Accept at most this share of different pairs.", rich_help_panel=_POINT, show_default=False),
+]
+Prior = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of same pairs where the answers are used; probabilities and threshold move to it.",
+        rich_help_panel=_POINT,
+        show_default=False,
+    ),
+]
+CostFalseMatch = Annotated[
+    float | None,
+    typer.Option(
+        help="Cost of a different pair answered same; with the other cost, 1 if not given.",
+        rich_help_panel=_POINT,
+        show_default=False,
+    ),
+]
+CostFalseNonMatch = Annotated[
+    float | None,
+    typer.Option(help="Cost of a same pair answered different.", rich_help_panel=_POINT, show_default=False),
+]
+MaxError = Annotated[
+    float | None,
+    typer.Option(
+        help="Leave pairs unsure so that at most this share of the other answers is wrong.",
+        rich_help_panel=_POINT,
+        show_default=False,
+    ),
+]

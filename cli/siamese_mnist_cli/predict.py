@@ -14,7 +14,7 @@ import typer
 from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.preparing import chosen_preprocessing, named_override
 from siamese_mnist_cli.skipped import located
-from siamese_mnist_cli.tables import safe, tell
+from siamese_mnist_cli.tables import point_lines, safe, tell
 
 Images = Annotated[
     list[Path] | None,
@@ -30,6 +30,11 @@ def predict(
         typer.Option(help="CSV file with columns left,right: image files, relative to its own folder."),
     ] = None,
     normalise: options.Normalise = None,
+    max_fmr: options.MaxFmr = None,
+    prior: options.Prior = None,
+    cost_false_match: options.CostFalseMatch = None,
+    cost_false_non_match: options.CostFalseNonMatch = None,
+    max_error: options.MaxError = None,
     runs_dir: options.RunsDir = Path("runs"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON and nothing else: one object, or one a line for many pairs.")
@@ -62,29 +67,45 @@ def predict(
     verifier = load(place)
     chosen = chosen_preprocessing(verifier, normalise)
     override = named_override(verifier, chosen)
+    wish = {
+        "max_fmr": max_fmr,
+        "prior": prior,
+        "cost_false_match": cost_false_match,
+        "cost_false_non_match": cost_false_non_match,
+        "max_error": max_error,
+    }
+    point = verifier.operating_point(**wish) if any(each is not None for each in wish.values()) else None
     if source is None:
         left, right = map(str, named)
-        answer = next(answer_files(verifier, [FilePair(row=1, left=left, right=right)], preprocessing=chosen))
+        answer = next(
+            answer_files(verifier, [FilePair(row=1, left=left, right=right)], preprocessing=chosen, point=point)
+        )
         if isinstance(answer, Failure):
             raise UsageError(answer.reason)
         values = {**answer.as_dict(), "run": str(place), **override}
-        print(json.dumps(values) if as_json else _text(answer))
+        if point is not None:
+            values["operating_point"] = point.as_dict()
+        print(json.dumps(values) if as_json else "\n".join([_text(answer), *point_lines(point)]))
         return
+    if point is not None:
+        print(*point_lines(point), sep="\n", file=sys.stderr)
     given = pairs_of_folder(source) if source.is_dir() else pairs_of_csv(source)
-    failures = _stream(answer_files(verifier, given, preprocessing=chosen), total, override if as_json else None)
+    answers = answer_files(verifier, given, preprocessing=chosen, point=point)
+    failures = _stream(answers, total, override if as_json else None, in_words=point is not None)
     if failures:
         for failure in failures:
             print(f"pair {failure.row}: {safe(failure.reason)}", file=sys.stderr)
         raise UsageError(f"{len(failures)} of {total} pairs have no answer; they are listed above")
 
 
-def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> list[Any]:
+def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None, *, in_words: bool) -> list[Any]:
     """Prints answers as they come, as JSON with `more` or, where that is None, as CSV; returns the failures."""
     from siamese_mnist.inference.prediction import BATCH, Answer, Failure
 
     out = sys.stdout  # a live bar puts another one in its place
     failures: list[Any] = []
     columns = [field.name for field in dataclasses.fields(Answer) if field.name != "warning"]
+    columns = columns if in_words else columns[:-1]
     writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     warned: list[str] = []
     if more is None:
@@ -114,10 +135,11 @@ def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None) -> 
 
 def _text(answer: Any) -> str:
     said = "same" if answer.same else "different"
+    shown = answer.answer or said
     swapped = f"{said} as well" if answer.stable else f"{'different' if answer.same else 'same'}: the order decides"
     warning = f"\nwarning              {safe(answer.warning)}" if answer.warning else ""
     return (
-        f"{said}\n"
+        f"{shown}\n"
         f"probability of same  {answer.probability:.4f}\n"
         f"score                {answer.score:.4f}\n"
         f"threshold            {answer.threshold:.4f}\n"

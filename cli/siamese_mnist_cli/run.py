@@ -59,6 +59,13 @@ def _print_summary(result: Any) -> None:
         f"all {result.total_seconds:.1f}",
         "run": result.run_dir,
     }
+    asked = result.config["protocol"]
+    for kind, wanted, drawn in (
+        ("training", asked["train_pairs"], result.train.pairs),
+        ("test", asked["test_pairs"], test.pairs),
+    ):
+        if wanted and drawn < wanted:
+            lines[f"{kind} pairs"] = f"{drawn:,}, all that there are, where {wanted:,} were asked for"
     width = max(16, *map(len, lines)) + 2
     for name, text in lines.items():
         console.print(f"{name:<{width}}{safe(text)}", markup=False)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 if TYPE_CHECKING:
+    from siamese_mnist.evaluation import OperatingPoint
     from siamese_mnist.runs.comparison import Row
 
 
@@ -38,6 +39,29 @@ def wide_console() -> Console:
     Brackets and colons are what they are: names of other hands are no markup.
     """
     return _Console(width=None if Console().is_terminal else 160, highlight=False, markup=False, emoji=False)
+
+
+def point_lines(point: OperatingPoint | None) -> list[str]:
+    """What to expect of an operating point on other images, a line a figure; none without one."""
+    if point is None:
+        return []
+    rates = [
+        f"{title} {rate:.4g} ({low:.4g} to {high:.4g})"
+        for title, rate, (low, high) in (
+            ("false match rate", point.false_match_rate, point.false_match_rate_interval),
+            ("true match rate", point.true_match_rate, point.true_match_rate_interval),
+        )
+    ]
+    lines = [
+        f"operating point      threshold {point.threshold:.4f}, prior {point.prior:.4g}",
+        f"expected             {', '.join(rates)}",
+    ]
+    if point.band is not None:
+        lines.append(
+            f"unsure               {point.band.unsure_share:.1%} of calibration pairs; of the others "
+            f"{point.band.error_rate:.2%} are answered wrong, at most {point.band.max_error:g} on other images"
+        )
+    return lines + [f"remark               {remark}" for remark in point.remarks]
 
 
 def comparison_cells(rows: Sequence[Row]) -> list[list[str]]:

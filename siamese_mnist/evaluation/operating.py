@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation.checks import BoolArray, FloatArray, IntArray, check_pairs
@@ -131,15 +131,19 @@ class OperatingPoint:
             return np.zeros(values.shape, dtype=np.bool_)
         return (values >= self.band.low) & (values < self.band.high)
 
+    def answers(self, scores: ArrayLike) -> NDArray[np.str_]:
+        """Answers (P,) in words: "same", "different" or, in the band, "unsure"."""
+        return np.where(self.unsure(scores), "unsure", np.where(self.predict(scores), "same", "different"))
+
     def probability(self, scores: ArrayLike) -> FloatArray:
         """Probabilities of "same" (P,) in [0, 1] at the prior."""
         return self.decision.probability(scores)
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object."""
-        values = dataclasses.asdict(self)
-        del values["decision"]
-        return {"prior": self.prior, **values, "remarks": list(self.remarks)}
+        """The JSON object, intervals as lists."""
+        values = {name: value for name, value in dataclasses.asdict(self).items() if name != "decision"}
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        return {"prior": self.prior, **values, **lists}
 
 
 def operating_point(

@@ -13,6 +13,7 @@ from siamese_mnist.evaluation.bootstrap import bootstrap_intervals, resampled_me
 from siamese_mnist.evaluation.decision import Decision, fit_decision
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.evaluation.metrics import METRICS, Need, compute_all, nested
+from siamese_mnist.evaluation.operating import Calibration, measured, operating_point
 from siamese_mnist.evaluation.scorefile import ScoredPairs, read_scorefile
 from siamese_mnist.evaluation.summary import judge
 
@@ -80,6 +81,7 @@ def evaluate_file(
     threshold: float | None = None,
     calibration: str | Path | None = None,
     fit_on_test: bool = False,
+    **wish: float | None,
 ) -> dict[str, Any]:
     """Evaluates a score file; see `evaluate_scores`.
 
@@ -88,11 +90,13 @@ def evaluate_file(
         threshold: a threshold fitted elsewhere.
         calibration: a score file of other pairs that threshold and probability of "same" are fitted on.
         fit_on_test: fit them on the evaluated rows themselves, which makes the figures too good.
+        **wish: an operating point to take from the calibration file, see `operating_point`.
 
     Returns:
-        As `evaluate_scores`, with `file`, `threshold` (None without one), `calibration`, `calibration_overlap` (pairs
-        and images that both files hold; None without a calibration file) and `threshold_fitted_on_test`, which is true
-        too if the files share a pair.
+        As `evaluate_scores`, with `operating_point` where one is asked for: what it is, what to expect of it, and
+        `measured`, what it does on the evaluated pairs; and with `file`, `threshold` (None without one), `calibration`,
+        `calibration_overlap` (pairs and images that both files hold; None without a calibration file) and
+        `threshold_fitted_on_test`, which is true too if the files share a pair.
 
     Raises:
         UsageError: if more than one of the three is given, the calibration file holds most of the evaluated pairs, or
@@ -101,7 +105,10 @@ def evaluate_file(
     if (threshold is not None) + (calibration is not None) + fit_on_test > 1:
         raise UsageError("--threshold, --calibration and --fit-on-test exclude each other; give one")
     pairs = read_scorefile(path)
-    decision, overlap = None, None
+    wish = {name: value for name, value in wish.items() if value is not None}
+    if wish and calibration is None:
+        raise UsageError("an operating point is taken from calibration pairs; give their scores with --calibration")
+    decision, overlap, chosen = None, None, {}
     if calibration is not None:
         fitting = read_scorefile(calibration)
         overlap = _overlap(pairs, fitting)
@@ -111,6 +118,8 @@ def evaluate_file(
                 "for --fit-on-test (images with one name in both files count as one)"
             )
         decision = fit_decision(fitting.score, fitting.same)
+        if wish:
+            chosen = {"operating_point": _operating_point(decision, fitting, pairs, wish)}
         del fitting
     elif fit_on_test:
         decision = fit_decision(pairs.score, pairs.same)
@@ -121,7 +130,19 @@ def evaluate_file(
         "calibration_overlap": overlap,
         "threshold_fitted_on_test": fit_on_test or bool(overlap and overlap["pairs"]),
         **evaluate_scores(pairs, decision, threshold=threshold),
+        **chosen,
     }
+
+
+def _operating_point(
+    decision: Decision, fitting: ScoredPairs, pairs: ScoredPairs, wish: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What an operating point is by one file, and what it does on the pairs of another."""
+    left, right = fitting.clusters
+    point = operating_point(
+        decision, Calibration(scores=fitting.score, same=fitting.same, left=left, right=right), **wish
+    )
+    return {**point.as_dict(), "measured": measured(point, pairs.score, pairs.same, *pairs.clusters)}
 
 
 def _overlap(pairs: ScoredPairs, fitting: ScoredPairs) -> dict[str, int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import OperatingPoint
 from siamese_mnist.inference.verifier import Verifier
 
 BATCH = 512
@@ -49,6 +50,7 @@ class Answer:
         threshold: score from which the answer is "same".
         swapped_score: score with the two images exchanged.
         stable: whether the answer stays when they are.
+        answer: "same", "different" or "unsure", where an operating point was asked for; `same` is the likelier one.
         warning: what makes an image unlike those that the verifier was trained on, or None.
     """
 
@@ -60,12 +62,13 @@ class Answer:
     threshold: float
     swapped_score: float
     stable: bool
+    answer: str | None = None
     warning: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object, without a warning where there is none."""
+        """The JSON object, without a warning or an answer in words where there is none."""
         values = dataclasses.asdict(self)
-        return values if self.warning else {name: value for name, value in values.items() if name != "warning"}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,12 @@ class Failure:
 
 
 def answer_files(
-    verifier: Verifier, pairs: Iterable[FilePair], *, preprocessing: Preprocessing | None = None, batch: int = BATCH
+    verifier: Verifier,
+    pairs: Iterable[FilePair],
+    *,
+    preprocessing: Preprocessing | None = None,
+    point: OperatingPoint | None = None,
+    batch: int = BATCH,
 ) -> Iterator[Answer | Failure]:
     """Yields an answer or a failure for every pair, in order.
 
@@ -85,6 +93,7 @@ def answer_files(
         verifier: what decides.
         pairs: read as the answers are taken.
         preprocessing: another way to prepare the files than the verifier's own.
+        point: decides in place of the verifier's own decision.
         batch: pairs scored at a time.
     """
 
@@ -105,20 +114,24 @@ def answer_files(
             pair for pair, sides in zip(chosen, both, strict=True) if all(isinstance(each, bytes) for each in sides)
         ]
         readable = [sides for sides in both if all(isinstance(each, bytes) for each in sides)]
-        answers = iter(_answers(verifier, good, readable) if good else ())
+        answers = iter(_answers(verifier, good, readable, point) if good else ())
         for pair, sides in zip(chosen, both, strict=True):
             reason = next((each for each in sides if isinstance(each, str)), None)
             yield next(answers) if reason is None else Failure(row=pair.row, reason=reason)
 
 
-def _answers(verifier: Verifier, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]]) -> list[Answer]:
+def _answers(
+    verifier: Verifier, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]], point: OperatingPoint | None
+) -> list[Answer]:
     rows = {each: row for row, each in enumerate(dict.fromkeys(itertools.chain(*contents)))}
     images = np.frombuffer(b"".join(each for each in rows if isinstance(each, bytes)), np.uint8)
     images = images.reshape(-1, verifier.channels, *verifier.image_size)
     left, right = np.array([[rows[each] for each in sides] for sides in contents]).T
     scores = verifier.score_rows(images, np.append(left, right), np.append(right, left))
     remarks = [verifier.brightness.remark(image) if verifier.brightness else None for image in images]
-    same, probability = verifier.decision.predict(scores), verifier.decision.probability(scores)
+    decision = point or verifier.decision
+    same, probability = decision.predict(scores), decision.probability(scores)
+    answers = point.answers(scores).tolist() if point else [None] * len(scores)
     count = len(pairs)
     return [
         Answer(
@@ -127,9 +140,10 @@ def _answers(verifier: Verifier, pairs: list[FilePair], contents: list[tuple[byt
             same=bool(same[row]),
             probability=float(probability[row]),
             score=float(scores[row]),
-            threshold=verifier.decision.threshold,
+            threshold=decision.threshold,
             swapped_score=float(scores[row + count]),
             stable=bool(same[row] == same[row + count]),
+            answer=answers[row],
             warning=_warning((pair.left, remarks[left[row]]), (pair.right, remarks[right[row]])),
         )
         for row, pair in enumerate(pairs)

@@ -1,5 +1,6 @@
 """A saved run as a tool: scores, answers, probabilities and embeddings for images."""
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,15 +11,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.brightness import Brightness
+from siamese_mnist.data.pairs import draw_pairs, largest_count
 from siamese_mnist.data.preprocessing import Preprocessing, preprocessing_of
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision
+from siamese_mnist.evaluation import Calibration, Decision, OperatingPoint, fit_logistic, operating_point
+from siamese_mnist.evaluation.tail import collect_tail
 from siamese_mnist.inference.bounds import build_bounded
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.provenance import missing_part
+from siamese_mnist.runs.reading import read_calibration
 from siamese_mnist.runs.result import prior_of
 from siamese_mnist.runs.store import RunError, find_newest, read_config, read_run, read_weights
 from siamese_mnist.settings.recipes import VARIANTS
@@ -26,6 +31,7 @@ from siamese_mnist.settings.settings import Settings
 
 Images = ArrayLike | Tensor
 
+_TILE = 1024  # images on each side of a part of all pairs
 _IMAGES = 4096  # in memory as floats at a time
 
 
@@ -41,9 +47,10 @@ def load(path: str | Path) -> "Verifier":
     """
     if is_bundle(path):
         bundle = read_bundle(path)
-        return _verifier(path, bundle.config, bundle.decision, bundle.weights)
+        return _verifier(path, bundle.config, bundle.decision, bundle.weights, bundle.calibration)
     result = read_run(path)
-    return _verifier(path, read_config(path), dataclasses.asdict(result.decision), read_weights(path))
+    calibration = read_calibration(path, unseen=result.decision.fitted_on != "training images")
+    return _verifier(path, read_config(path), dataclasses.asdict(result.decision), read_weights(path), calibration)
 
 
 def locate(name: str, runs_dir: str | Path) -> Path:
@@ -70,7 +77,11 @@ def locate(name: str, runs_dir: str | Path) -> Path:
 
 
 def _verifier(
-    source: str | Path, config: Mapping[str, Any], decision: Mapping[str, Any], weights: Mapping[str, Tensor]
+    source: str | Path,
+    config: Mapping[str, Any],
+    decision: Mapping[str, Any],
+    weights: Mapping[str, Tensor],
+    calibration: Calibration | None,
 ) -> "Verifier":
     remade = f"train the run {'that this bundle is of ' if is_bundle(source) else ''}again"
     try:
@@ -103,6 +114,7 @@ def _verifier(
         channels=channels,
         preprocessing=preprocessing,
         brightness=brightness,
+        calibration=calibration,
     )
 
 
@@ -118,6 +130,7 @@ class Verifier:
         channels: of the images it takes: 1 for grey, 3 for colour.
         preprocessing: how a picture file becomes such an image, see `read`.
         brightness: of the images that it was trained on, where it is known.
+        calibration: scored pairs that operating points come from, where they are kept.
     """
 
     def __init__(
@@ -129,6 +142,7 @@ class Verifier:
         channels: int = 1,
         preprocessing: Preprocessing = Preprocessing.PLAIN,
         brightness: Brightness | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self.model = model.eval()
         self.decision = decision
@@ -136,6 +150,76 @@ class Verifier:
         self.channels = channels
         self.preprocessing = preprocessing
         self.brightness = brightness
+        self.calibration = calibration
+
+    def operating_point(
+        self,
+        *,
+        max_fmr: float | None = None,
+        prior: float | None = None,
+        cost_false_match: float | None = None,
+        cost_false_non_match: float | None = None,
+        max_error: float | None = None,
+    ) -> OperatingPoint:
+        """A threshold for what one can stand, with what to expect of it; arguments as of `evaluation.operating_point`.
+
+        Raises:
+            UsageError: if this model keeps no calibration scores, an argument is out of its range, or the calibration
+                pairs cannot tell what is asked for.
+        """
+        if self.calibration is None:
+            raise UsageError(
+                "this model was made before calibration scores were kept, which operating points need; train the run "
+                "again, or calibrate it on labelled images with `Verifier.calibrated`"
+            )
+        return operating_point(
+            self.decision,
+            self.calibration,
+            max_fmr=max_fmr,
+            prior=prior,
+            cost_false_match=cost_false_match,
+            cost_false_non_match=cost_false_non_match,
+            max_error=max_error,
+        )
+
+    def calibrated(self, data: LabeledImages, *, pairs: int = 20_000, seed: int = 0) -> "Verifier":
+        """This model with threshold, probabilities and operating points of other labelled images.
+
+        All impostor pairs of the images are scored in bounded memory, so that low false match rates can be told; the
+        rest is fitted on random pairs, half of them genuine, no image with itself.
+
+        Args:
+            data: uint8 images prepared as the model takes them, of two or more classes, not trained on nor tested.
+            pairs: random pairs at most.
+            seed: of the random pairs.
+
+        Raises:
+            UsageError: if the images do not fit the model, or give no pairs of both kinds.
+        """
+        images, labels = self._checked(data.images, "images"), data.labels
+        count = min(pairs, largest_count(labels, self_pairs=False, mirrored=False))
+        if count < 2:
+            raise UsageError("calibration needs two or more classes, and two or more images of one; give more images")
+        generator = torch.Generator().manual_seed(seed)
+        drawn = draw_pairs(labels, count, generator=generator, self_pairs=False, mirrored=False)
+        scores = self.score_rows(images, drawn.left.numpy(), drawn.right.numpy()).astype(np.float64)
+        groups = torch.arange(len(labels)) if data.groups is None else data.groups
+        rows = torch.arange(len(images)).split(_TILE)
+        tiles = (
+            (one.numpy(), other.numpy(), self.score_matrix(images[one], images[other]))
+            for number, one in enumerate(rows)
+            for other in rows[number:]
+        )
+        calibration = Calibration(
+            scores=scores,
+            same=drawn.same.numpy(),
+            left=groups[drawn.left].numpy(),
+            right=groups[drawn.right].numpy(),
+            tail=collect_tail(tiles, labels.numpy(), groups.numpy()),
+        )
+        fitted = copy.copy(self)
+        fitted.decision, fitted.calibration = fit_logistic(scores, calibration.same), calibration
+        return fitted
 
     def read(self, path: str | Path, preprocessing: Preprocessing | None = None) -> NDArray[np.uint8]:
         """A picture file as this verifier takes it, prepared as the images that the model was trained on.

@@ -13,7 +13,7 @@ from siamese_mnist.data.augmentation import distort
 from siamese_mnist.data.pairs import Pairs, draw_pairs, largest_count, pairs_digest
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
+from siamese_mnist.evaluation import Calibration, Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.training.phases import DivergedError
@@ -87,7 +87,14 @@ def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:
         raise UsageError(f"{setting} must be large enough for both same and different pairs, got {count}: all {kind}")
 
 
-def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: torch.Generator) -> Decision:
+class Fitted(NamedTuple):
+    """A decision and the scored pairs that it was fitted on."""
+
+    decision: Decision
+    calibration: Calibration
+
+
+def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: torch.Generator) -> Fitted:
     """Threshold and calibration; images that were trained on are shown as the training saw them.
 
     On plain ones, a model trained on distorted images looks too sure. For classes that were not trained on, the
@@ -99,8 +106,15 @@ def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: 
         shown = shown._replace(images=images.mul(255).round().byte())
     scores, same = _scores(model, shown, pairs), pairs.same.numpy()
     if fitting.new_classes or (fitting.unseen and model.threshold is None):
-        return fit_logistic(scores, same)
-    return fit_decision(scores, same, threshold=model.threshold)
+        decision = fit_logistic(scores, same)
+    else:
+        decision = fit_decision(scores, same, threshold=model.threshold)
+    # What makes pairs dependent: the group where there are groups, else the image.
+    left, right = (side if shown.groups is None else shown.groups[side].cpu() for side in (pairs.left, pairs.right))
+    kept = Calibration(
+        scores=scores.astype(np.float64), same=same, left=left.numpy(), right=right.numpy(), unseen=fitting.unseen
+    )
+    return Fitted(decision, kept)
 
 
 def assess(model: Design, data: LabeledImages, pairs: Pairs, decision: Decision, classes: int) -> Assessment:

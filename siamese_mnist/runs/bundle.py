@@ -17,16 +17,27 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Calibration
 from siamese_mnist.evaluation.metrics import METRICS, nested, single_metrics
 from siamese_mnist.runs.folds import entry_intervals
 from siamese_mnist.runs.model_card import model_card
-from siamese_mnist.runs.reading import WEIGHTS, parse_weights, read_config, read_run, read_weights
+from siamese_mnist.runs.reading import (
+    CALIBRATION,
+    WEIGHTS,
+    parse_calibration,
+    parse_weights,
+    read_calibration,
+    read_config,
+    read_run,
+    read_weights,
+)
 from siamese_mnist.runs.scored import scored_run
-from siamese_mnist.system.files import unfinished
+from siamese_mnist.system.files import read_regular, unfinished
 from siamese_mnist.system.jsonfile import parse_object
 
 FORMAT = "siamese-mnist bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 has no calibration scores, and is still written of runs that have none."""
 MANIFEST = "bundle.json"
 FILES = ("config.json", "decision.json", "metrics.json", "model.safetensors", "README.md")
 
@@ -45,6 +56,7 @@ class Bundle(NamedTuple):
     decision: dict[str, Any]
     metrics: dict[str, Any]
     weights: dict[str, Tensor]
+    calibration: Calibration | None = None  # bundles of before have none
 
 
 def is_bundle(path: str | Path) -> bool:
@@ -113,7 +125,9 @@ def read_bundle(path: str | Path) -> Bundle:
     except Exception as error:
         raise BundleError(f"{path} cannot be read ({error}); {_REMADE}") from error
     config, decision, metrics = (_json(path, name, files[name]) for name in FILES[:3])
-    return Bundle(config, decision, metrics, _weights(path, files["model.safetensors"]))
+    return Bundle(
+        config, decision, metrics, _weights(path, files["model.safetensors"]), _calibration(path, files, decision)
+    )
 
 
 def _files_of_run(run_dir: Path) -> dict[str, bytes]:
@@ -121,7 +135,7 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     config, values, scored = read_config(run_dir), result.as_dict(), scored_run(result)
     values["test"] = {**nested({name: scored.figure(name) for name in METRICS}), **values["test"]}
     figures = {name: values[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
-    decision = {name: values["decision"][name] for name in ("threshold", "slope", "prior")}
+    decision = {name: values["decision"][name] for name in ("threshold", "slope", "prior", "fitted_on")}
     metrics = {
         **figures,
         "intervals": entry_intervals([[scored]], single_metrics()),
@@ -136,10 +150,15 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     texts = {"config.json": config, "decision.json": decision, "metrics.json": metrics}
     files = {name: _text(values) for name, values in texts.items()}
     files |= {"model.safetensors": weights, "README.md": card.encode()}
-    listed = {name: {"bytes": len(files[name]), "sha256": hashlib.sha256(files[name]).hexdigest()} for name in FILES}
+    if (run_dir / CALIBRATION).exists():
+        read_calibration(run_dir, unseen=True)
+        files[CALIBRATION] = read_regular(run_dir / CALIBRATION, _LARGEST_TEXT)
+    listed = {
+        name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
+    }
     manifest = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if CALIBRATION in files else 1,
         "siamese_mnist": version("siamese-mnist"),
         "files": listed,
     }
@@ -164,7 +183,7 @@ def _from_folder(path: Path) -> dict[str, bytes]:
 def _from_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
     """Files of an archive, read into memory; no name in it is ever used as a path."""
     entries = {entry.filename: entry for entry in archive.infolist()}
-    foreign = sorted(set(entries) - {MANIFEST, *FILES})
+    foreign = sorted(set(entries) - {MANIFEST, *FILES, CALIBRATION})
     if MANIFEST in entries and (foreign or len(entries) != len(archive.infolist())):
         raise BundleError(f"{path} holds more than a bundle does ({foreign[:1] or 'a file twice'}); {_REMADE}")
 
@@ -192,10 +211,10 @@ def _checked(path: Path, read: Any) -> dict[str, bytes]:
             "install a newer siamese-mnist"
         )
     listed = manifest.get("files")
-    if not isinstance(listed, dict) or set(listed) != set(FILES):
+    if not isinstance(listed, dict) or set(listed) - {CALIBRATION} != set(FILES):
         raise BundleError(f"{path} does not list the files of a bundle; {_REMADE}")
     files = {}
-    for name in FILES:
+    for name in listed:
         entry = listed[name]
         size = entry.get("bytes") if isinstance(entry, dict) else None
         if type(size) is not int or size < 0:
@@ -212,6 +231,15 @@ def _json(path: Path, name: str, content: bytes) -> dict[str, Any]:
         return parse_object(content)
     except ValueError as error:
         raise BundleError(f"{name} in {path} is not a JSON object that can be read ({error}); {_REMADE}") from error
+
+
+def _calibration(path: Path, files: Mapping[str, bytes], decision: Mapping[str, Any]) -> Calibration | None:
+    if CALIBRATION not in files:
+        return None
+    try:
+        return parse_calibration(files[CALIBRATION], unseen=decision.get("fitted_on") != "training images")
+    except ValueError as error:
+        raise BundleError(f"{CALIBRATION} in {path} cannot be read ({error}); {_REMADE}") from error
 
 
 def _weights(path: Path, content: bytes) -> dict[str, Tensor]:

@@ -11,10 +11,18 @@ from torch import nn
 
 from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, hold_back, load_dataset, split_dataset
 from siamese_mnist.data.brightness import Brightness
-from siamese_mnist.data.pairs import Pairs, draw_disjoint_pairs, draw_pairs, largest_disjoint_count, pairs_digest
+from siamese_mnist.data.pairs import (
+    Pairs,
+    draw_disjoint_pairs,
+    draw_pairs,
+    largest_count,
+    largest_disjoint_count,
+    pairs_digest,
+)
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.data.turned import with_extra_classes
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Calibration
 from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
@@ -144,6 +152,7 @@ class Learned(NamedTuple):
     phase2: Phase2
     curves: tuple[Curve, Curve]
     decision: FittedDecision
+    calibration: Calibration  # the scored pairs that it was fitted on
 
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
@@ -196,6 +205,7 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         )
         second_seconds = time.perf_counter() - clock
     assert protocol.supervision is not None
+    fitted = fit(model, fitting, protocol, generator)
     return Learned(
         model=model,
         class_head=class_head,
@@ -204,10 +214,11 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         phase2=Phase2(epochs=protocol.epochs, supervision=protocol.supervision, train_seconds=second_seconds),
         curves=(first, second.curve(model.threshold, held_out)),
         decision=FittedDecision(
-            **dataclasses.asdict(fit(model, fitting, protocol, generator)),
+            **dataclasses.asdict(fitted.decision),
             pairs=len(fitting.pairs.same),
             fitted_on=fitting.told,
         ),
+        calibration=fitted.calibration,
     )
 
 
@@ -264,6 +275,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             "swapped_score": assessment.swapped,
             **_columns_aside(dataset, pairs),
         },
+        calibration=trained.calibration,
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
 
@@ -344,13 +356,16 @@ def _draw(dataset: SplitDataset, settings: Settings) -> tuple[Pairs, Pairs]:
         stream(settings.seed, Purpose.OWN_TRAIN_PAIRS) if own else stream(protocol.pair_seed, Purpose.TRAIN_PAIRS)
     )
     test_stream = stream(protocol.pair_seed, Purpose.TEST_PAIRS)
-    train_set = draw_pairs(dataset.train.labels, protocol.train_pairs, same_fraction=fraction, generator=train_stream)
+    labels = dataset.train.labels
+    count = min(protocol.train_pairs, largest_count(labels, fraction))
+    train_set = draw_pairs(labels, count, same_fraction=fraction, generator=train_stream)
     labels = dataset.test.labels
     if protocol.test_protocol == "disjoint":
-        count = protocol.test_pairs or largest_disjoint_count(labels, fraction)
+        possible = largest_disjoint_count(labels, fraction)
+        count = min(protocol.test_pairs or possible, possible)
         test_set = draw_disjoint_pairs(labels, count, same_fraction=fraction, generator=test_stream)
     else:
-        count = protocol.test_pairs or TEST_PAIRS
+        count = min(protocol.test_pairs or TEST_PAIRS, largest_count(labels, fraction))
         test_set = draw_pairs(labels, count, same_fraction=fraction, generator=test_stream)
     check_both_kinds(test_set, "test_pairs", count)
     return train_set, test_set

@@ -15,18 +15,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Calibration
 from siamese_mnist.runs.result import RunResult
 from siamese_mnist.system.files import read_regular
 from siamese_mnist.system.jsonfile import read_object
 
 RESULT, CONFIG, HISTORY = "result.json", "config.json", "history.csv"
 SCORES, WEIGHTS = "test_scores.npz", "model.safetensors"
+CALIBRATION = "calibration.npz"
 
 _LARGEST_RESULT = 1 << 22
 _LARGEST_TABLE = 1 << 28
 _LARGEST_WEIGHTS = 1 << 33
 _COLUMNS = {"left": "i", "right": "i", "same": "b", "score": "f", "swapped_score": "f"}  # kinds of NumPy types
 _ASIDE = ("group", "class")  # columns of runs whose images have groups, and of those whose test classes are new
+_CALIBRATION = {"left": "i", "right": "i", "same": "b", "score": "f"}
 _CURVE = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 
 
@@ -60,6 +63,7 @@ def check_files(run_dir: str | Path) -> None:
     read_scores(run_dir)
     read_history(run_dir)
     read_weights(run_dir)
+    read_calibration(run_dir, unseen=True)
 
 
 def read_config(run_dir: str | Path) -> dict[str, Any]:
@@ -125,6 +129,53 @@ def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:
         return columns
 
 
+def read_calibration(run_dir: str | Path, *, unseen: bool) -> Calibration | None:
+    """Reads the scored pairs that a run's decision was fitted on; None for runs of before, which keep none.
+
+    Args:
+        run_dir: folder of the run.
+        unseen: whether their images were not trained on.
+
+    Raises:
+        RunError: if the file is damaged.
+    """
+    if not (Path(run_dir) / CALIBRATION).exists():
+        return None
+    with _read(run_dir, CALIBRATION) as path:
+        return parse_calibration(read_regular(path, _LARGEST_TABLE), unseen=unseen)
+
+
+def parse_calibration(content: bytes, *, unseen: bool) -> Calibration:
+    """Scored pairs out of a `calibration.npz`.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            columns = {name: _column(archive, name, kind) for name, kind in _CALIBRATION.items()}
+    except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise ValueError(f"no calibration scores ({error})") from error
+    _check_columns(columns)
+    return Calibration(
+        scores=columns["score"].astype(np.float64),
+        same=columns["same"],
+        left=columns["left"],
+        right=columns["right"],
+        unseen=unseen,
+    )
+
+
+def calibration_columns(calibration: Calibration) -> dict[str, NDArray[Any]]:
+    """The columns of `calibration.npz`."""
+    return {
+        "left": calibration.left,
+        "right": calibration.right,
+        "same": calibration.same,
+        "score": calibration.scores.astype(np.float32),
+    }
+
+
 def _column(archive: zipfile.ZipFile, name: str, kind: str) -> NDArray[Any]:
     """A column of an .npz file; its header decides nothing about the memory that is taken."""
     entry = archive.getinfo(f"{name}.npy")
@@ -148,7 +199,7 @@ def _check_columns(columns: Mapping[str, NDArray[Any]]) -> None:
     same = columns["same"]
     if not (same.any() and not same.all()):
         raise ValueError("same must hold both same and different pairs")
-    for name in ("score", "swapped_score"):
+    for name in columns.keys() & {"score", "swapped_score"}:
         if not np.isfinite(columns[name]).all():
             raise ValueError(f"{name} holds a number that is not finite")
     for name in ("left", "right"):

@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from siamese_mnist.evaluation import Calibration
 from siamese_mnist.runs.reading import (
+    CALIBRATION,
     CONFIG,
     HISTORY,
     RESULT,
     SCORES,
     WEIGHTS,
     RunError,
+    calibration_columns,
     check_files,
     read_config,
     read_history,
@@ -89,6 +92,7 @@ def write_run(
     history: Iterable[Sequence[Any]],
     weights: Mapping[str, Tensor],
     scores: Mapping[str, NDArray[Any]],
+    calibration: Calibration | None = None,
 ) -> RunResult:
     """Writes a run into a temporary folder beside its place, then renames it; earlier runs are never touched.
 
@@ -100,6 +104,7 @@ def write_run(
         history: rows of `history.csv`, the header first.
         weights: tensors by name.
         scores: columns of `test_scores.npz`: left, right, same, score and swapped_score of every test pair.
+        calibration: the scored pairs that the decision was fitted on, for `calibration.npz`.
 
     Raises:
         RunError: if the folder cannot be written; nothing is left behind then.
@@ -114,6 +119,8 @@ def write_run(
             save_file({key: value.contiguous() for key, value in weights.items()}, part / WEIGHTS)
             (part / WEIGHTS).chmod(0o644)  # safetensors makes it private
             np.savez_compressed(part / SCORES, allow_pickle=False, **scores)
+            if calibration is not None:
+                np.savez_compressed(part / CALIBRATION, allow_pickle=False, **calibration_columns(calibration))
             _write_json(part / CONFIG, config)
             with (part / HISTORY).open("w", newline="") as file:
                 csv.writer(file).writerows(history)

@@ -77,7 +77,6 @@ def test_no_progress_between_lines_of_json(command, tmp_path, terminal):
         (["siamese", "--learning-rate", "nan"], "learning_rate must be > 0, got nan"),
         (["siamese", "--seed", "-1"], "seed must be >= 0 and <= 4294967295, got -1"),
         (["siamese", "--seed", str(2**64)], "seed"),
-        (["siamese", "--train-pairs", "1000000"], "the largest possible count is"),
         (["siamese", "--head-arg", "embeding_dim=3"], "no option 'embeding_dim'; did you mean 'embedding_dim'"),
         (["siamese", "--head-arg", "embedding_dim"], "options are written name=value, got 'embedding_dim'"),
         (["siamese", "--loss-arg", "neg_margin=wide"], "option neg_margin must be a finite number, got 'wide'"),
@@ -127,3 +126,12 @@ def test_every_setting_has_an_option(command, name, monkeypatch):
     shown = re.findall(r"--[\w-]+", command(name, "--help").out)
     for field in SETTINGS.values():
         assert (f"--{field.option.replace('_', '-')}" in shown) == (name == "run" or field.name != "seed")
+
+
+def test_where_fewer_pairs_exist_all_of_them_are_drawn(command, short, tmp_path):
+    given = ["--dataset", short["dataset"], "--recipe", short["recipe"], "--runs-dir", tmp_path]
+    done = command("run", "siamese", *given, "--test-pairs", 100_000)
+    (told,) = [line for line in done.out.splitlines() if line.startswith("test pairs")]
+    drawn = int(told.split()[2].strip(",").replace(",", ""))
+    assert told.endswith(f"{drawn:,}, all that there are, where 100,000 were asked for")
+    assert 15_000 < drawn < 25_000  # of 300 images in ten classes, each class has about 900 genuine pairs
