@@ -15,6 +15,9 @@ from pathlib import Path
 import torch
 
 from drilling.base import LIMIT_SECONDS, TINY, Drill, Failure, Place, started, survivors, until
+from siamese_mnist.inference.gallery import Gallery
+from siamese_mnist.inference.galleryfile import changing, open_gallery, save_gallery
+from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.store import check_writable, read_run, scan_runs, write_run
 
 _LONG = ("compare", "siamese", "baseline", "--jobs", "2")
@@ -42,6 +45,34 @@ def write_killed(place: Place) -> Iterator[Failure]:
         for path in runs.iterdir():
             shutil.rmtree(path)
         yield f"left behind: {left}" if left else f"half-written: {broken}" if broken else None
+
+
+def enrolment_killed(place: Place) -> Iterator[Failure]:
+    """A gallery's file, killed while it is written: it is the old one or the new one, and the next writer clears up."""
+    verifier = load(next(path for path in sorted(place.runs.iterdir()) if path.name.startswith("siamese")))
+    path = Path(tempfile.mkdtemp(dir=place.folder)) / "a.gallery"
+    old, new = Gallery(verifier), Gallery(verifier)
+    for gallery, name, count in ((old, "old", 1000), (new, "new", 20_000)):
+        kept = verifier.prepare(torch.zeros(1, 28, 28, dtype=torch.uint8)).repeat(count, 1)
+        gallery.add(kept, [(name, "")] * count)
+    while True:
+        save_gallery(old, path)
+        child = os.fork()
+        if child == 0:
+            try:
+                with changing(path):
+                    save_gallery(new, path)
+            finally:
+                os._exit(0)
+        time.sleep(place.rng.uniform(0, 0.08))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        counts = open_gallery(path, verifier).counts()
+        with changing(path):
+            save_gallery(old, path)
+        left = [each.name for each in path.parent.iterdir() if each != path]
+        whole = counts in ({"old": 1000}, {"new": 20_000})
+        yield f"left behind: {left}" if left else None if whole else f"neither old nor new: {counts}"
 
 
 def signal_early(place: Place) -> Iterator[Failure]:
@@ -163,6 +194,7 @@ def four_at_once(place: Place) -> Iterator[Failure]:
 
 DRILLS = [
     Drill("kill -9 in write_run", 300, 20, 40, write_killed),
+    Drill("kill -9 of enrol", 300, 20, 40, enrolment_killed),
     Drill("signal during imports", 60, 2, 120, signal_early),
     Drill("SIGTERM on compare", 20, 1, 200, compare_stopped),
     Drill("kill -9 of compare", 5, 1, 50, compare_killed),
