@@ -1,9 +1,9 @@
 """Unknown characters against galleries of the built-in glyphs: refused at the stated rate?
 
-    python benchmarks/strangers.py RUN [--names 30] [--galleries 200] [--max-fpir 0.1] [--json]
+    python benchmarks/strangers.py RUN [--names 30] [--galleries 200] [--max-fpir 0.1] [--one-hand]
 
-Each gallery has some of the 45 characters, one example each by one test writer; the images of all other characters by
-the other test writers are strangers. RUN should be of `--dataset glyphs --split classes+groups`.
+Each gallery has some of the 45 characters, one example each by any test writer, or all by one with `--one-hand`; other
+images of test writers are identified, and those of characters that are not enrolled are strangers. RUN should be of `--dataset glyphs --split classes+groups`.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=30)
     parser.add_argument("--galleries", type=int, default=200)
     parser.add_argument("--max-fpir", type=float, default=0.1)
+    parser.add_argument("--one-hand", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     verifier, fold = sm.load(options.run), read_run(options.run).split.fold
@@ -46,12 +47,15 @@ def main() -> None:
 
 def _tried(verifier, images, labels, groups, writers, rng, options) -> tuple[float, ...]:
     known = rng.choice(int(labels.max()) + 1, options.names, replace=False)
-    writer = int(rng.choice(writers.numpy()))
-    gallery = sm.Gallery(verifier)
-    for label in known.tolist():
-        row = int(rng.choice(((labels == label) & (groups == writer)).nonzero().squeeze(1).numpy()))
+    hands = rng.choice(writers.numpy(), options.names)
+    if options.one_hand:
+        hands[:] = hands[0]
+    gallery, others = sm.Gallery(verifier), torch.isin(groups, writers)
+    for label, hand in zip(known.tolist(), hands.tolist(), strict=True):
+        of_both = (labels == label) & (groups == hand)
+        row = int(rng.choice(of_both.nonzero().squeeze(1).numpy()))
         gallery.enrol(str(label), images[row : row + 1])
-    others = torch.isin(groups, writers) & (groups != writer)
+        others &= ~of_both  # the same letter form, distorted
     chosen = torch.from_numpy(rng.choice(others.nonzero().squeeze(1).numpy(), 400, replace=False))
     expected = gallery.expect(options.max_fpir)
     found = gallery.identify(images[chosen], nearest=1, expected=expected)

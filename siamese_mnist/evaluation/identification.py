@@ -257,24 +257,25 @@ def false_positive_threshold(alarms: ArrayLike, limit: float) -> float:
     return float(np.nextafter(falling[allowed], np.inf))
 
 
-def guarded_threshold(alarms: ArrayLike, owners: ArrayLike, limit: float) -> float:
+def guarded_threshold(alarms: ArrayLike, owners: ArrayLike, limit: float, together: int = 1) -> float:
     """The least threshold at which `expected_false_positives` keeps a limit, or the least above all alarms.
 
     Args:
         alarms: (U,) the highest score of every unmated probe.
         owners: (U,) int, whose probe each is; an owner's probes count as one.
         limit: on the false positive identification rate.
+        together: see `expected_false_positives`.
     """
     values, weights = np.asarray(alarms, dtype=np.float64), _weights(owners)
     falling = np.argsort(-values, kind="stable")
     passed = np.cumsum(weights[falling])
-    allowed = limit * (passed[-1] + 1) - 1 + _ROUNDING
+    allowed = limit * (passed[-1] + together) - together + _ROUNDING
     first_refused = min(int(np.searchsorted(passed, allowed, side="right")), values.size - 1)
     return float(np.nextafter(values[falling[first_refused]], np.inf))
 
 
-def expected_false_positives(alarms: ArrayLike, owners: ArrayLike, threshold: float) -> Rate:
-    """Rate at which the next unmated probe is given a name, from those of n owners: (k + 1) / (n + 1).
+def expected_false_positives(alarms: ArrayLike, owners: ArrayLike, threshold: float, together: int = 1) -> Rate:
+    """Rate at which the next unmated probe is given a name, from those of n owners: (k + t) / (n + t).
 
     The owners are seen as drawn like the next one; k is the number whose probes reach the threshold, in shares where an
     owner has several. The interval is that of the beta distribution which the rate then has (Vovk 2012), at 95 %.
@@ -283,6 +284,8 @@ def expected_false_positives(alarms: ArrayLike, owners: ArrayLike, threshold: fl
         alarms: (U,) the highest score of every unmated probe.
         owners: (U,) int, whose probe each is.
         threshold: a score.
+        together: t, how many owners move together: 1 where they are independent, 2 where they are compared with each
+            other, as two that are alike then alarm both.
     """
     from scipy.special import betaincinv
 
@@ -290,9 +293,9 @@ def expected_false_positives(alarms: ArrayLike, owners: ArrayLike, threshold: fl
     total = float(weights.sum())
     passed = float(weights[np.asarray(alarms, dtype=np.float64) >= threshold].sum())
     # Of a threshold that the alarms themselves have chosen, the next stands anywhere among them.
-    shape = passed + 1, max(total - passed, _ROUNDING)
+    shape = passed / together + 1, max((total - passed) / together, _ROUNDING)
     low, high = (float(betaincinv(*shape, quantile)) for quantile in (0.025, 0.975))
-    rate = min((passed + 1) / (total + 1), 1.0)
+    rate = min((passed + together) / (total + together), 1.0)
     return Rate(rate, min(low, rate), max(high, rate))
 
 

@@ -20,6 +20,7 @@ MAX_FPIR = 0.1
 """The false positive identification rate that is allowed unless another is named."""
 
 _STRANGERS = 0.5  # share of images that are nobody's, for the probability
+_TOGETHER = 2  # names that are alike alarm both, as each is compared with the other
 _PROBED = 1000  # examples that the false positive identification rate is estimated from
 _LARGEST_EXACT = 1_000_000  # examples; beyond, an index proposes candidates
 
@@ -188,8 +189,9 @@ class Gallery:
 
         A stranger meets this gallery as one of its own names meets the others, if the names are drawn like strangers;
         so the highest score that each name has with any other name tells how often strangers reach a threshold,
-        without taking the comparisons with many names as independent. Of n names, the rate to expect at the (k + 1)th
-        of these scores is (k + 1) / (n + 1) (Vovk et al. 2005), and no name is given below the model's own threshold
+        without taking the comparisons with many names as independent. Of n independent names, the rate to expect at
+        the (k + 1)th of these scores would be (k + 1) / (n + 1) (Vovk et al. 2005); two names that are alike alarm
+        both, so that it is that of half as many, (k + 2) / (n + 2). No name is given below the model's own threshold
         for pairs. With few names no threshold can be shown to keep a low limit; the rate says so.
 
         Args:
@@ -206,8 +208,8 @@ class Gallery:
         rows = _spread_over_names(examples.owners, _PROBED)
         found = exact(self.verifier, examples.kept[rows], examples, 1, without=examples.owners[rows])
         alarms, owners = found.scores[:, 0].numpy(), examples.owners[rows].numpy()
-        threshold = max(own, guarded_threshold(alarms, owners, max_fpir))
-        rate = expected_false_positives(alarms, owners, threshold)
+        threshold = max(own, guarded_threshold(alarms, owners, max_fpir, _TOGETHER))
+        rate = expected_false_positives(alarms, owners, threshold, _TOGETHER)
         names = np.unique(owners).size
         return Expected(threshold, *rate, f"{names} names of the gallery, each compared with all others")
 
