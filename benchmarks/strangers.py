@@ -3,7 +3,8 @@
     python benchmarks/strangers.py RUN [--names 30] [--galleries 200] [--max-fpir 0.1] [--one-hand]
 
 Each gallery has some of the 45 characters, one example each by any test writer, or all by one with `--one-hand`; other
-images of test writers are identified, and those of characters that are not enrolled are strangers. RUN should be of `--dataset glyphs --split classes+groups`.
+images of test writers are identified, and those of characters that are not enrolled are strangers. RUN should be of
+`--dataset glyphs --split classes+groups`.
 """
 
 import argparse
