@@ -159,12 +159,21 @@ def split_dataset(dataset: Dataset, name: str = "images", fold: int = 0, **optio
         UnknownPartError: if no split has that name.
         UsageError: if an option or `fold` is refused, or the data set cannot be divided so.
     """
+    return make_split(name, **options)(dataset, fold)
+
+
+def make_split(name: str, **options: Any) -> Split:
+    """A registered split by its name, or as `within:SPLIT@FOLD/FOLDS`.
+
+    Raises:
+        UsageError: if no split has that name, or an option is refused.
+    """
     kind, colon, rest = name.partition(":")
     if colon:
         of, _, folds = rest.partition("/")
         options = {"of": of, "folds": int(folds) if folds.isdigit() else 0, **options}
     split: Split = SPLITS.make(kind, options)
-    return split(dataset, fold)
+    return split
 
 
 @SPLITS.register("images")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_mnist.data import SPLITS
+from siamese_mnist.data.splits import make_split
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs import comparison
 from siamese_mnist.runs.comparison import Row
@@ -99,7 +99,7 @@ def _check_folds(entries: Mapping[str, Settings], folds: int) -> None:
     for entry, settings in entries.items():
         if settings.fold is not None:
             raise UsageError(f"{entry!r} names fold {settings.fold}, and folds joins several; give one of them")
-        there = SPLITS.make(settings.split, {}).folds
+        there = make_split(settings.split).folds
         if folds > there:
             what = f"{there} folds" if there > 1 else "one fold only"
             raise UsageError(f"split {settings.split!r} has {what}; folds must be <= {there}, got {folds}")
