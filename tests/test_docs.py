@@ -65,7 +65,6 @@ NOT_EXECUTED = {'with joblib.parallel_config(backend="dask")': "needs a Dask clu
 SHORTER = [
     ("using.md", "draw_pairs(labels, 2000", "draw_pairs(labels, 60"),
     ("using.md", "epochs=3", "epochs=1"),
-    ("faq.md", "(digits == digit).nonzero()[:, 0]", "(digits == digit).nonzero()[:15, 0]"),
 ]
 # Inline code that is a whole command.
 INLINE = re.compile(r"`((?:siamese-mnist|python|make|pip|mkdocs) [^`]+)`")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -105,16 +106,38 @@ def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: 
         images = distort(to_unit(shown.images), generator, **dataclasses.asdict(protocol.augmentation))
         shown = shown._replace(images=images.mul(255).round().byte())
     scores, same = _scores(model, shown, pairs), pairs.same.numpy()
-    if fitting.new_classes or (fitting.unseen and model.threshold is None):
-        decision = fit_logistic(scores, same)
+    threshold = None if fitting.new_classes else model.threshold
+    if fitting.unseen:
+        decision = fit_unseen(scores, same, threshold)
     else:
-        decision = fit_decision(scores, same, threshold=model.threshold)
+        decision = fit_decision(scores, same, threshold=threshold)
     # What makes pairs dependent: the group where there are groups, else the image.
     left, right = (side if shown.groups is None else shown.groups[side].cpu() for side in (pairs.left, pairs.right))
     kept = Calibration(
         scores=scores.astype(np.float64), same=same, left=left.numpy(), right=right.numpy(), unseen=fitting.unseen
     )
     return Fitted(decision, kept)
+
+
+def fit_unseen(scores: NDArray[Any], same: NDArray[np.bool_], threshold: float | None) -> Decision:
+    """The decision from scored pairs of images that were not trained on.
+
+    Args:
+        scores: (P,) higher = more alike.
+        same: (P,) bool ground truth.
+        threshold: of a head that decides by itself, or None.
+    """
+    return fit_logistic(scores, same) if threshold is None else fit_decision(scores, same, threshold=threshold)
+
+
+def pooled(parts: Sequence[Calibration]) -> Calibration:
+    """The scored pairs of several models as one set; images of one part are none of another's."""
+    return Calibration(
+        scores=np.concatenate([part.scores for part in parts]),
+        same=np.concatenate([part.same for part in parts]),
+        left=np.concatenate([part.left for part in parts]),
+        right=np.concatenate([part.right for part in parts]),
+    )
 
 
 def assess(model: Design, data: LabeledImages, pairs: Pairs, decision: Decision, classes: int) -> Assessment:

@@ -11,6 +11,7 @@ from torch import nn
 
 from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, hold_back, load_dataset, split_dataset
 from siamese_mnist.data.brightness import Brightness
+from siamese_mnist.data.folds import folds_by_label, held_back
 from siamese_mnist.data.pairs import (
     Pairs,
     draw_disjoint_pairs,
@@ -26,7 +27,16 @@ from siamese_mnist.evaluation import Calibration
 from siamese_mnist.parts.designs import Design, build_model
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
-from siamese_mnist.runs.assessment import Assessment, assess, check_both_kinds, collapse, fit, fitting_pairs
+from siamese_mnist.runs.assessment import (
+    Assessment,
+    assess,
+    check_both_kinds,
+    collapse,
+    fit,
+    fit_unseen,
+    fitting_pairs,
+    pooled,
+)
 from siamese_mnist.runs.one_shot import one_shot_figures
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.result import FORMAT, FittedDecision, Phase1, Phase2, RunResult
@@ -103,8 +113,9 @@ def run_settings(
     with threads(RUN_THREADS):
         if dataset is None:
             dataset = load_dataset(settings.dataset, data_dir, download, **settings.dataset_options)
-        work = _prepare(settings, split_dataset(dataset, settings.split, settings.fold or 0), device)
-        learned = _learn(work, progress)
+        divided = split_dataset(dataset, settings.split, settings.fold or 0)
+        work = _prepare(settings, divided, device)
+        learned = _cross_fitted(work, _learn(work, progress), divided, progress)
         return _write(work, learned, Path(runs_dir), start)
 
 
@@ -115,7 +126,8 @@ def learn(settings: Settings, dataset: SplitDataset, *, device: str = "cpu", pro
         UsageError: see `run`.
     """
     with threads(RUN_THREADS):
-        return _learn(_prepare(settings, dataset, device), progress)
+        work = _prepare(settings, dataset, device)
+        return _cross_fitted(work, _learn(work, progress), dataset, progress)
 
 
 def untrained(settings: Settings, dataset: Dataset | SplitDataset) -> tuple[Design, nn.Module]:
@@ -157,6 +169,11 @@ class Learned(NamedTuple):
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
     protocol = settings.protocol
+    if protocol.cross_fitting and dataset.validation is not None:
+        raise UsageError(
+            f"cross_fitting={protocol.cross_fitting} has no effect: the split {settings.split} keeps validation "
+            "images, on which threshold and calibration are fitted; set cross_fitting to 0"
+        )
     dataset = with_extra_classes(hold_back(dataset, protocol.validation), protocol.extra_classes)
     dataset = _with_own_images(dataset, settings)
     train_pairs, test_pairs = _draw(dataset, settings)
@@ -220,6 +237,34 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         ),
         calibration=fitted.calibration,
     )
+
+
+def _cross_fitted(work: _Work, learned: Learned, dataset: SplitDataset, progress: Progress) -> Learned:
+    """The learned model with the decision of pairs that models like it have not seen, if the settings ask for that."""
+    folds = work.settings.protocol.cross_fitting
+    if not folds:
+        return learned
+    protocol = dataclasses.replace(work.settings.protocol, cross_fitting=0, curve=False)
+    settings = dataclasses.replace(work.settings, protocol=protocol)
+    fold_of = folds_by_label(dataset.train.labels, folds)
+    parts = []
+    for fold in range(folds):
+        train, validation = held_back(dataset.train, fold_of == fold)
+        inner = _prepare(settings, dataclasses.replace(dataset, train=train, validation=validation), work.device)
+        parts.append(_learn(inner, _titled(progress, f"part {fold + 1} of {folds}")).calibration)
+    calibration = pooled(parts)
+    decision = fit_unseen(calibration.scores, calibration.same, learned.model.threshold)
+    return learned._replace(
+        decision=FittedDecision(
+            **dataclasses.asdict(decision), pairs=len(calibration.same), fitted_on="left-out training images"
+        ),
+        calibration=calibration,
+    )
+
+
+def _titled(progress: Progress, title: str) -> Progress:
+    """Tells the same progress with more about what it is of."""
+    return lambda stage, done, total: progress(f"{stage}, {title}", done, total)
 
 
 def _held_out(model: Design, work: _Work) -> HeldOutCurve:

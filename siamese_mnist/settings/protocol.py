@@ -40,6 +40,14 @@ class TrainingProtocol:
         below=1,
         added=True,
     )
+    cross_fitting: int = setting(
+        0,
+        "Further models, each trained without one part of the images, whose pairs threshold and calibration are fitted "
+        "on; nothing is lost to the training, which takes as many times longer. 0 is none.",
+        panel=_PAIRS,
+        at_least=0,
+        added=True,
+    )
     extra_classes: Literal["rotated", "rotated+mirrored"] | None = setting(
         None,
         "Training images turned by 90, 180 and 270 degrees, or mirrored as well, train as classes of their own; they "
@@ -109,6 +117,13 @@ class TrainingProtocol:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if self.cross_fitting == 1:
+            raise UsageError("cross_fitting must be 0 or >= 2, as each part needs others to train on; got 1")
+        if self.cross_fitting and self.validation:
+            raise UsageError(
+                f"validation={self.validation:g} and cross_fitting={self.cross_fitting} both say what threshold and "
+                "calibration are fitted on; set one of them to 0"
+            )
         if not self.backbone_learning_rate:
             idle = {
                 "backbone_every": self.backbone_every != 1,

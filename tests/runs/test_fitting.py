@@ -6,8 +6,10 @@ import pytest
 import torch
 
 from siamese_mnist.data import hold_back, split_dataset
+from siamese_mnist.errors import UsageError
+from siamese_mnist.runs import experiment
 from siamese_mnist.runs.assessment import CALIBRATION_PAIRS
-from siamese_mnist.runs.experiment import learn
+from siamese_mnist.runs.experiment import learn, run
 from siamese_mnist.settings.settings import Settings
 
 
@@ -66,3 +68,46 @@ def test_runs_of_before_kept_no_images(short):
     values = settings.as_dict()
     del values["protocol"]["validation"]
     assert Settings.from_dict(values).protocol.validation == 0
+
+
+@pytest.mark.parametrize("variant", ["siamese", "baseline"])
+def test_cross_fitting_changes_the_decision_and_nothing_else(small, short, variant):
+    dataset = split_dataset(small)
+    plain = learn(settings_of(short, variant, train_pairs=300), dataset)
+    crossed = learn(settings_of(short, variant, train_pairs=300, cross_fitting=2), dataset)
+    assert crossed.decision.fitted_on == "left-out training images"
+    assert crossed.decision.pairs == len(crossed.calibration.same) > plain.decision.pairs
+    assert crossed.calibration.unseen
+    assert crossed.decision.slope != plain.decision.slope
+    for one, two in zip(plain.model.state_dict().values(), crossed.model.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_no_model_of_cross_fitting_is_fitted_on_images_that_it_has_seen(small, short, monkeypatch):
+    """Each part is left out of one training, and judged by that model alone."""
+    parts = []
+    fit = experiment.fit
+
+    def noted(model, fitting, *others):
+        parts.append(fitting)
+        return fit(model, fitting, *others)
+
+    monkeypatch.setattr(experiment, "fit", noted)
+    learn(settings_of(short, train_pairs=300, cross_fitting=3), split_dataset(small))
+    assert [part.unseen for part in parts] == [False, True, True, True]
+    images = [known(part.data) for part in parts[1:]]
+    assert set.union(*images) == known(small.train)
+    assert sum(len(part.data.labels) for part in parts[1:]) == len(small.train.labels)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"cross_fitting": 1}, "cross_fitting must be 0 or >= 2"),
+        ({"cross_fitting": 2, "validation": 0.1}, "set one of them to 0"),
+        ({"cross_fitting": 2, "split": "classes"}, "has no effect"),
+    ],
+)
+def test_cross_fitting_that_cannot_be_is_refused(tmp_path, short, changes, told):
+    with pytest.raises(UsageError, match=told):
+        run("siamese", runs_dir=tmp_path, curve=False, pretrain_epochs=0, train_pairs=50, **short, **changes)

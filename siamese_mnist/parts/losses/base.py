@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siamese_mnist import kinds
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Factory, Registry
 
@@ -86,10 +85,10 @@ class MinerFactory(Factory):
     """Makes a module like `Miner` of `loss` and options that it knows only when it is asked."""
 
 
-LOSSES: Registry[Any] = kinds.LOSSES
+LOSSES: Registry[Any] = Registry("loss", "siamese_mnist.losses", (MetricLoss, LossFactory))
 """Losses by name: `loss(classes=..., embedding_dim=..., **options)` makes a `MetricLoss`."""
 
-MINERS: Registry[Any] = kinds.MINERS
+MINERS: Registry[Any] = Registry("miner", "siamese_mnist.miners", (Miner, MinerFactory))
 """Miners by name: `miner(loss=..., **options)` makes a module (embeddings, labels) -> tuple of rows."""
 
 
