@@ -131,7 +131,8 @@ def write_run(
 
 def pack_run(run_dir: str | Path) -> RunFiles:
     """A run's files, for a machine that does not share this one's disk."""
-    return {name: (Path(run_dir) / name).read_bytes() for name in (RESULT, CONFIG, HISTORY, SCORES, WEIGHTS)}
+    names = (RESULT, CONFIG, HISTORY, SCORES, CALIBRATION, WEIGHTS)
+    return {name: (Path(run_dir) / name).read_bytes() for name in names}
 
 
 def unpack_run(runs_dir: Path, name: str, files: RunFiles) -> RunResult:

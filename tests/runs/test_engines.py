@@ -5,6 +5,7 @@ import signal
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +39,8 @@ def check_equal(runs, local, folder):
         for name in ("test", "decision", "train"):
             assert run[name] == other[name]
         np.testing.assert_array_equal(read_scores(run.run_dir)["score"], read_scores(other.run_dir)["score"])
+        files = [{path.name for path in Path(each.run_dir).iterdir()} for each in (run, other)]
+        assert files[0] == files[1]
     assert sorted(path.name for path in folder.iterdir()) == sorted(map(run_name, WANTED)), "each once, nothing else"
     assert {run.run_dir for run in list_runs(folder)} == {run.run_dir for run in runs}
 
