@@ -47,6 +47,7 @@ from .parts.losses import create_loss as create_loss
 from .registry import Range as Range
 from .runs.entries import compare as compare
 from .runs.experiment import run as run
+from .runs.frame import runs_frame as runs_frame
 from .runs.store import RunResult as RunResult
 from .settings.parts import Parts as Parts
 from .settings.protocol import TrainingProtocol as TrainingProtocol

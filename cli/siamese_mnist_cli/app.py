@@ -2,7 +2,20 @@
 
 import typer
 
-from siamese_mnist_cli import audit, bundling, compare, demo, evaluate, gallery, listing, predict, report, run, study
+from siamese_mnist_cli import (
+    audit,
+    bundling,
+    compare,
+    demo,
+    evaluate,
+    gallery,
+    listing,
+    predict,
+    report,
+    run,
+    runs,
+    study,
+)
 
 app = typer.Typer(
     name="siamese-mnist",
@@ -15,6 +28,7 @@ app = typer.Typer(
 app.command(name="run")(run.run)
 app.command(name="compare")(compare.compare)
 app.command(name="study")(study.study)
+app.command(name="runs")(runs.runs)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="audit")(audit.audit)
 app.command(name="report")(report.report)
