@@ -3,10 +3,12 @@
 import difflib
 import inspect
 import math
+import pkgutil
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -60,13 +62,28 @@ class Part(Generic[T]):
     summary: str
 
 
+@dataclass(frozen=True)
+class Home:
+    """Where the built-in parts of a registry are defined, and their names, which are known without importing it.
+
+    Attributes:
+        module: registers them when it is imported.
+        names: of the parts, in the order of their registration, with blanks between.
+    """
+
+    module: str
+    names: str
+
+
 class Registry(Generic[T]):
     """Parts of one kind by name.
 
     Args:
         kind: singular noun for messages, such as "head".
         group: entry-point group through which other packages add parts.
-        base: what every part derives from or is an instance of: one class or several; None takes any callable.
+        base: what every part derives from or is an instance of: one class or several, each itself or as "module:name";
+            None takes any callable.
+        home: where the built-in parts are, if they are not to be imported before one is asked for.
 
     Example:
         >>> colours: Registry[type[object]] = Registry("colour", "example.colours")
@@ -79,10 +96,18 @@ class Registry(Generic[T]):
         siamese_mnist.registry.UnknownPartError: unknown colour 'rad'; did you mean 'red'? Known colours: red.
     """
 
-    def __init__(self, kind: str, group: str, base: type | tuple[type, ...] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        group: str,
+        base: type | str | tuple[type | str, ...] | None = None,
+        *,
+        home: Home | None = None,
+    ) -> None:
         self.kind = kind
         self.group = group
-        self._bases = base if isinstance(base, tuple) else (base,) if base else ()
+        self.home = home
+        self._wanted = base if isinstance(base, tuple) else (base,) if base else ()
         self._plural = group.rpartition(".")[2]
         self.broken: dict[str, str] = {}
         self._parts: dict[str, Part[T]] = {}
@@ -143,17 +168,31 @@ class Registry(Generic[T]):
             UnknownPartError: if there is none; the message suggests near names and lists the known ones.
         """
         if name not in self._parts:
+            self.check_name(name)
+            self._load_built_in()
+        if name not in self._parts:
             self._load_plugins()
         if name not in self._parts:
-            near = difflib.get_close_matches(name, self._parts, n=3)
-            hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
-            broken = f" Not loaded: {'; '.join(f'{k} ({v})' for k, v in self.broken.items())}." if self.broken else ""
-            raise UnknownPartError(
-                f"unknown {self.kind} {name!r}{hint} Known {self._plural}: {', '.join(self._parts)}.{broken}",
-                self.kind,
-                name,
-            )
+            raise self._unknown(name, self._parts)
         return self._parts[name]
+
+    def check_name(self, name: str) -> None:
+        """Checks that a part is called `name`, without importing any that is not there yet.
+
+        Raises:
+            UnknownPartError: if there is none; see `part`.
+        """
+        names = list(dict.fromkeys((*self._built_in_names(), *self._parts)))
+        if name not in names and name not in (names := [*names, *self._plugin_names()]):
+            raise self._unknown(name, names)
+
+    def _unknown(self, name: str, names: Iterable[str]) -> UnknownPartError:
+        known = list(dict.fromkeys(names))
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+        broken = f" Not loaded: {'; '.join(f'{k} ({v})' for k, v in self.broken.items())}." if self.broken else ""
+        message = f"unknown {self.kind} {name!r}{hint} Known {self._plural}: {', '.join(known)}.{broken}"
+        return UnknownPartError(message, self.kind, name)
 
     def check_options(self, name: str, options: Iterable[str]) -> None:
         """Checks that the part called `name` has these options.
@@ -184,16 +223,28 @@ class Registry(Generic[T]):
             raise UsageError(f"{self.kind} {name!r} refuses {dict(options)}: {error}") from error
 
     def _check(self, name: str, value: Any) -> None:
-        fits = (inspect.isclass(value) and issubclass(value, self._bases)) or isinstance(value, self._bases)
-        if self._bases and not fits:
-            wanted = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in self._bases)
+        bases = tuple(pkgutil.resolve_name(base) if isinstance(base, str) else base for base in self._wanted)
+        fits = (inspect.isclass(value) and issubclass(value, bases)) or isinstance(value, bases)
+        if bases and not fits:
+            wanted = " or ".join(f"{base.__module__}.{base.__qualname__}" for base in bases)
             raise TypeError(f"{self.kind} {name!r} must derive from {wanted}, got {value!r}")
         if inspect.isclass(value) and inspect.isabstract(value):
             raise TypeError(f"{self.kind} {name!r} is abstract: {value!r} leaves methods of its base open")
-        if not self._bases and not callable(value):
+        if not bases and not callable(value):
             raise TypeError(f"{self.kind} {name!r} must be callable, got {value!r}")
 
+    def _built_in_names(self) -> list[str]:
+        return self.home.names.split() if self.home else []
+
+    def _load_built_in(self) -> None:
+        if self.home:
+            import_module(self.home.module)
+
+    def _plugin_names(self) -> list[str]:
+        return [entry.name for entry in entry_points(group=self.group) if entry.name not in self.broken]
+
     def _load_plugins(self) -> None:
+        self._load_built_in()
         if self._plugins_loaded:
             return
         self._plugins_loaded = True

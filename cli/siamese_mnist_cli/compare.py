@@ -49,20 +49,21 @@ def compare(
 ) -> None:
     """Compare variants on the same pairs: train what is missing, print the report's figures and each variant's."""
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.runs.comparison import check_sort_column, sort_rows
-    from siamese_mnist.runs.comparison import compare as compare_runs
-    from siamese_mnist.runs.entries import resolve_entries
-    from siamese_mnist.runs.jobs import attempt_runs
-    from siamese_mnist.runs.result import Diverged
-    from siamese_mnist.runs.store import find_runs
+    from siamese_mnist.settings.entries import resolve_entries
 
     if as_json + as_markdown + as_latex > 1:
         raise UsageError("--json, --markdown and --latex exclude each other; give one")
-    if sort is not None:
-        check_sort_column(sort)
     if csv is not None:
         formats.check_writable(csv)
-    wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, folds, **settings)
+    with progress.starting():
+        wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, folds, **settings)
+        from siamese_mnist.runs.comparison import check_sort_column, sort_rows
+        from siamese_mnist.runs.comparison import compare as compare_runs
+        from siamese_mnist.runs.jobs import attempt_runs
+        from siamese_mnist.runs.result import Diverged
+        from siamese_mnist.runs.store import find_runs
+    if sort is not None:
+        check_sort_column(sort)
     name_skipped(find_runs(wanted, runs_dir).skipped)
     with progress.shown() as titled:
         outcomes = list(

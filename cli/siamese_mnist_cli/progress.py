@@ -28,6 +28,17 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
+def starting() -> Iterator[None]:
+    """Says in a terminal that the program has begun, until what PyTorch is imported for can tell more."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status("starting"):
+        yield
+
+
+@contextmanager
 def shown() -> Iterator[Titled]:
     """Gives a function that makes the progress function of a run, by the run's title."""
     console = Console(stderr=True)

@@ -22,10 +22,11 @@ def run(
     as_json: options.Json = False,
 ) -> None:
     """Train a variant in two phases, evaluate it on the test pairs and save the run."""
-    from siamese_mnist.runs.experiment import run_settings
     from siamese_mnist.settings.settings import Settings
 
-    resolved = Settings.resolve(entry, **settings)
+    with progress.starting():
+        resolved = Settings.resolve(entry, **settings)
+        from siamese_mnist.runs.experiment import run_settings
     with progress.shown() as titled:
         result = run_settings(
             resolved,

@@ -65,14 +65,17 @@ def study(
 ) -> None:
     """Tune entries with equally many trials on validation images, then compare them once on the test pairs."""
     from siamese_mnist.errors import UsageError
+    from siamese_mnist.settings.entries import resolve_entries
     from siamese_mnist.settings.grammar import parse_texts
-    from siamese_mnist.studies.page import write_page
-    from siamese_mnist.studies.study import study as run_study
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other; give one")
     if output is not None:
         formats.check_writable(output)
+    with progress.starting():
+        resolve_entries(entries, seeds, **settings)  # a mistake in a name does not wait for what is imported next
+        from siamese_mnist.studies.page import write_page
+        from siamese_mnist.studies.study import study as run_study
     with progress.shown() as titled:
         told = titled("study", every=1, unit="trainings")
         result = run_study(

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from siamese_mnist import kinds
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Registry
@@ -65,7 +66,7 @@ class Dataset:
         return self.train.images.shape[1]
 
 
-DATASETS: Registry[Any] = Registry("data set", "siamese_mnist.datasets")
+DATASETS: Registry[Any] = kinds.DATASETS
 """Loaders by name: `loader(root: Path, download: bool, **options) -> Dataset`, options being keyword-only."""
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from siamese_mnist import kinds
 from siamese_mnist.data.folds import (
     LEFT_OUT,
     TEST,
@@ -142,7 +143,7 @@ class Split(ABC):
         return self(dataset, fold)
 
 
-SPLITS: Registry[type[Split]] = Registry("split", "siamese_mnist.splits", Split)
+SPLITS: Registry[type[Split]] = kinds.SPLITS
 """Splits by name: `split(**options)` makes a `Split`."""
 
 

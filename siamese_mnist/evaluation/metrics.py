@@ -5,13 +5,13 @@ or by a package through the entry-point group `siamese_mnist.metrics`, appears i
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
+from siamese_mnist import kinds
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation.answers import expected_calibration_error, precision_recall_f1
 from siamese_mnist.evaluation.checks import FloatArray
@@ -94,32 +94,7 @@ class Metric(Described):
         return "-" if value is None else format(value, self.format)
 
 
-class _Metrics(Registry[Metric]):
-    """A metric's name is the path of its figure in JSON, so some names are taken by what stands beside it."""
-
-    _TAKEN = (
-        "pairs",
-        "pairs_digest",
-        "confusion_matrix",
-        "threshold",
-        "digit_pairs",
-        "others",
-        "images",
-        "file",
-        "calibration",
-        "calibration_overlap",
-        "groups",
-    )
-
-    def add(self, name: str, value: Metric, *, origin: str = "built in", summary: str | None = None) -> None:
-        if not re.fullmatch(r"[a-z][a-z0-9_]*(/[a-z0-9_.]+)?", name) or re.search("_(sd|interval|low|high)$", name):
-            raise ValueError(f"a metric is named in small letters, digits and _, such as 'f1_score'; got {name!r}")
-        if name in self._TAKEN:
-            raise ValueError(f"the name {name!r} is taken by what results say besides metrics; choose another")
-        super().add(name, value, origin=origin, summary=summary)
-
-
-METRICS: Registry[Metric] = _Metrics("metric", "siamese_mnist.metrics", Metric)
+METRICS: Registry[Metric] = kinds.METRICS
 """All metrics by name, built-in ones first."""
 
 

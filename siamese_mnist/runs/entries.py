@@ -1,14 +1,13 @@
 """A comparison from its entries: what they ask for, trained where it is missing, as rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from siamese_mnist.data.splits import make_split
-from siamese_mnist.errors import UsageError
 from siamese_mnist.runs import comparison
 from siamese_mnist.runs.comparison import Row
 from siamese_mnist.runs.jobs import attempt_runs, unseen
+from siamese_mnist.settings.entries import resolve_entries
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import Progress
 
@@ -64,42 +63,3 @@ def compare(
         address=address,
     )
     return comparison.compare(list(outcomes))
-
-
-def resolve_entries(entries: Sequence[str], seeds: int, folds: int | None = None, **changes: Any) -> list[Settings]:
-    """Settings of every entry with each of its seeds in each fold, those of one entry together.
-
-    Raises:
-        UsageError: if an entry or a setting is wrong, or two entries are the same.
-    """
-    if isinstance(entries, str) or not entries:
-        raise UsageError(f"entries must be a list of at least one, such as ['baseline', 'siamese'], got {entries!r}")
-    for name, count in (("seeds", seeds), ("folds", 1 if folds is None else folds)):
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise UsageError(f"{name} must be a whole number >= 1, got {count!r}")
-    resolved: dict[str, Settings] = {}
-    for entry in entries:
-        settings = Settings.resolve(entry, **changes, seed=0)
-        for other, its_settings in resolved.items():
-            if settings == its_settings:
-                raise UsageError(f"{other!r} and {entry!r} are the same; name each once")
-        resolved[entry] = settings
-    if folds is None:
-        return [Settings.resolve(entry, **changes, seed=seed) for entry in entries for seed in range(seeds)]
-    _check_folds(resolved, folds)
-    return [
-        Settings.resolve(entry, **{**changes, "fold": fold}, seed=seed)
-        for entry in entries
-        for fold in range(folds)
-        for seed in range(seeds)
-    ]
-
-
-def _check_folds(entries: Mapping[str, Settings], folds: int) -> None:
-    for entry, settings in entries.items():
-        if settings.fold is not None:
-            raise UsageError(f"{entry!r} names fold {settings.fold}, and folds joins several; give one of them")
-        there = make_split(settings.split).folds
-        if folds > there:
-            what = f"{there} folds" if there > 1 else "one fold only"
-            raise UsageError(f"split {settings.split!r} has {what}; folds must be <= {there}, got {folds}")

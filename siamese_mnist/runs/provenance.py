@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from siamese_mnist.kinds import ROLES
 from siamese_mnist.registry import BUILT_IN, UnknownPartError
-from siamese_mnist.settings.registries import REGISTRIES, ROLES
+from siamese_mnist.settings.registries import REGISTRIES
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import Curve
 

@@ -1,22 +1,65 @@
-"""Settings side by side: what to call each."""
+"""Entries side by side: the settings of each, and what to call settings that are compared."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.kinds import ROLES
 from siamese_mnist.registry import options_of
 from siamese_mnist.settings.augmentation import Augmentation
 from siamese_mnist.settings.conditions import Conditions
 from siamese_mnist.settings.fields import fields_of
 from siamese_mnist.settings.grammar import GROUPS, write_value
 from siamese_mnist.settings.protocol import TrainingProtocol
-from siamese_mnist.settings.registries import ROLES
-from siamese_mnist.settings.settings import Settings, assemble
+from siamese_mnist.settings.settings import Settings, assemble, read_entry
 
 _PREFIXES = {field.name: prefix for prefix, field in GROUPS.items()}
 
 Changes = Mapping[str, Any]
+
+
+def resolve_entries(entries: Sequence[str], seeds: int, folds: int | None = None, **changes: Any) -> list[Settings]:
+    """Settings of every entry with each of its seeds in each fold, those of one entry together.
+
+    Raises:
+        UsageError: if an entry or a setting is wrong, or two entries are the same.
+    """
+    if isinstance(entries, str) or not entries:
+        raise UsageError(f"entries must be a list of at least one, such as ['baseline', 'siamese'], got {entries!r}")
+    for name, count in (("seeds", seeds), ("folds", 1 if folds is None else folds)):
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise UsageError(f"{name} must be a whole number >= 1, got {count!r}")
+    for entry in entries:
+        read_entry(entry, changes)  # of all, before the first part is imported
+    resolved: dict[str, Settings] = {}
+    for entry in entries:
+        settings = Settings.resolve(entry, **changes, seed=0)
+        for other, its_settings in resolved.items():
+            if settings == its_settings:
+                raise UsageError(f"{other!r} and {entry!r} are the same; name each once")
+        resolved[entry] = settings
+    if folds is None:
+        return [Settings.resolve(entry, **changes, seed=seed) for entry in entries for seed in range(seeds)]
+    _check_folds(resolved, folds)
+    return [
+        Settings.resolve(entry, **{**changes, "fold": fold}, seed=seed)
+        for entry in entries
+        for fold in range(folds)
+        for seed in range(seeds)
+    ]
+
+
+def _check_folds(entries: Mapping[str, Settings], folds: int) -> None:
+    from siamese_mnist.data.splits import make_split  # with PyTorch, which a mistake in a name does not wait for
+
+    for entry, settings in entries.items():
+        if settings.fold is not None:
+            raise UsageError(f"{entry!r} names fold {settings.fold}, and folds joins several; give one of them")
+        there = make_split(settings.split).folds
+        if folds > there:
+            what = f"{there} folds" if there > 1 else "one fold only"
+            raise UsageError(f"split {settings.split!r} has {what}; folds must be <= {there}, got {folds}")
 
 
 def entry_names(settings: Sequence[Settings]) -> list[str]:

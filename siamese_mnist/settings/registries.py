@@ -4,12 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from siamese_mnist.data import DATASETS, SPLITS
-from siamese_mnist.evaluation import METRICS
-from siamese_mnist.parts.backbones import BACKBONES
-from siamese_mnist.parts.designs import DESIGNS
-from siamese_mnist.parts.heads import HEADS
-from siamese_mnist.parts.losses import LOSSES, MINERS
+from siamese_mnist.kinds import BACKBONES, DATASETS, DESIGNS, HEADS, LOSSES, METRICS, MINERS, SPLITS
 from siamese_mnist.registry import Registry
 from siamese_mnist.settings.recipes import RECIPES, VARIANTS
 from siamese_mnist.settings.schedules import SCHEDULES
@@ -33,8 +28,3 @@ REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType(
     }
 )
 """Every registry; its key is also the end of its entry-point group."""
-
-ROLES: Mapping[str, Registry[Any]] = MappingProxyType(
-    {"backbone": BACKBONES, "head": HEADS, "loss": LOSSES, "miner": MINERS}
-)
-"""The registry of each part of a model, in the order in which one part decides about the next."""

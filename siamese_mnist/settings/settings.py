@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from siamese_mnist.data import DATASETS, SPLITS
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.heads import HEADS
+from siamese_mnist.kinds import DATASETS, HEADS, ROLES, SPLITS
 from siamese_mnist.registry import Registry, options_of
 from siamese_mnist.settings.augmentation import Augmentation
 from siamese_mnist.settings.conditions import Conditions
@@ -16,7 +15,6 @@ from siamese_mnist.settings.grammar import GROUPS, find_setting, parse_entry, re
 from siamese_mnist.settings.parts import Parts
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.recipes import RECIPES, VARIANTS, Recipe, Variant
-from siamese_mnist.settings.registries import ROLES
 from siamese_mnist.settings.schedules import SCHEDULES
 
 
@@ -51,8 +49,7 @@ class Settings(Conditions):
         Raises:
             UsageError: if a name or a value is unknown or out of range, or a change would have no effect.
         """
-        variant, own = parse_entry(entry)
-        changes = _merged(base, own)
+        variant, changes = read_entry(entry, base)
         settings = assemble(variant, changes)
         _check_complete(settings)
         parts: dict[str, Any] = {
@@ -116,6 +113,28 @@ def assemble(variant: str, changes: Mapping[str, Any]) -> Settings:
         parts=_chosen(kind, recipe, changes),
         protocol=dataclasses.replace(recipe.protocol, **protocol),
     )
+
+
+def read_entry(entry: str, base: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """An entry's variant and changes, those of `base` included; all names are known, and no part is imported yet.
+
+    Raises:
+        UsageError: if a name is unknown, or the value of a setting, but for options of parts.
+    """
+    variant, own = parse_entry(entry)
+    changes = _merged(base, own)
+    VARIANTS.check_name(variant)
+    named: dict[str, Registry[Any]] = {
+        "recipe": RECIPES,
+        "dataset": DATASETS,
+        "split": SPLITS,
+        "schedule": SCHEDULES,
+        **ROLES,
+    }
+    for setting, registry in named.items():
+        if changes.get(setting) is not None:
+            registry.check_name(changes[setting].partition(":")[0])
+    return variant, changes
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

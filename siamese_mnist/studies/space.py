@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.kinds import ROLES
 from siamese_mnist.registry import Range, options_of, space_of
 from siamese_mnist.settings.grammar import GROUPS, SETTINGS, changed_entry, find_setting, parse_entry
-from siamese_mnist.settings.registries import ROLES
 from siamese_mnist.settings.settings import Settings
 
 Values = Mapping[str, float]

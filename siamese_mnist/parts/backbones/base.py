@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from siamese_mnist import kinds
 from siamese_mnist.registry import Registry
 
 
@@ -37,7 +38,7 @@ class HasPlaces(ABC):
         """Maps images (N, C, H, W) in [0, 1] to what it sees at K places: (N, K, F)."""
 
 
-BACKBONES: Registry[Any] = Registry("backbone", "siamese_mnist.backbones", nn.Module)
+BACKBONES: Registry[Any] = kinds.BACKBONES
 """Classes by name: `backbone(in_channels=..., image_size=(H, W), **options)` makes a module with `feature_dim`."""
 
 

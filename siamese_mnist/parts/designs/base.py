@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist import kinds
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.heads import Head, StackedHead
 from siamese_mnist.parts.losses import Supervision
@@ -286,5 +287,5 @@ def log_odds(logits: Tensor) -> Tensor:
     return logits[:, 1] - logits[:, 0]
 
 
-DESIGNS: Registry[type[Design]] = Registry("design", "siamese_mnist.designs", Design)
+DESIGNS: Registry[type[Design]] = kinds.DESIGNS
 """Subclasses of `Design` by name: `design(backbone, head)`."""

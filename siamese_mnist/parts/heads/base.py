@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist import kinds
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.registry import Registry
 
@@ -26,7 +27,7 @@ class Head(nn.Module, ABC):
     loss_optional: ClassVar[bool] = False
 
 
-HEADS: Registry[type[Head]] = Registry("head", "siamese_mnist.heads", Head)
+HEADS: Registry[type[Head]] = kinds.HEADS
 """Subclasses of `StackedHead` and `SiameseHead` by name."""
 
 

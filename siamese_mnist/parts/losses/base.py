@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist import kinds
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Factory, Registry
 
@@ -85,10 +86,10 @@ class MinerFactory(Factory):
     """Makes a module like `Miner` of `loss` and options that it knows only when it is asked."""
 
 
-LOSSES: Registry[Any] = Registry("loss", "siamese_mnist.losses", (MetricLoss, LossFactory))
+LOSSES: Registry[Any] = kinds.LOSSES
 """Losses by name: `loss(classes=..., embedding_dim=..., **options)` makes a `MetricLoss`."""
 
-MINERS: Registry[Any] = Registry("miner", "siamese_mnist.miners", (Miner, MinerFactory))
+MINERS: Registry[Any] = kinds.MINERS
 """Miners by name: `miner(loss=..., **options)` makes a module (embeddings, labels) -> tuple of rows."""
 
 

@@ -1,0 +1,60 @@
+"""Names that are known before their parts are imported."""
+
+import subprocess
+import sys
+
+import pytest
+
+from siamese_mnist.registry import BUILT_IN, UnknownPartError
+from siamese_mnist.settings.registries import REGISTRIES
+from tests.conftest import SHORT, SMALL
+
+PROGRAM = """
+import contextlib, io, sys
+from siamese_mnist_cli.main import main
+for words in {commands}:
+    lines = io.StringIO()
+    with contextlib.redirect_stderr(lines), contextlib.redirect_stdout(lines):
+        try:
+            main(words)
+        except SystemExit as end:
+            print(end.code, lines.getvalue().partition("\\n")[0], file=sys.__stdout__)
+    assert not {{"torch", "numpy"}} & sys.modules.keys(), words
+"""
+
+
+@pytest.mark.parametrize("registry", REGISTRIES.values(), ids=REGISTRIES)
+def test_declared_names_are_those_of_the_built_in_parts(registry):
+    registered = [part.name for part in registry.parts() if part.origin == BUILT_IN and part.name not in (SMALL, SHORT)]
+    if registry.home:
+        assert registry.home.names.split() == registered
+    for name in registered:
+        registry.check_name(name)
+    with pytest.raises(UnknownPartError) as early:
+        registry.check_name("siamse")
+    with pytest.raises(UnknownPartError) as late:
+        registry["siamse"]
+    assert str(early.value) == str(late.value)
+
+
+def test_mistakes_in_names_do_not_wait_for_torch():
+    mistakes = {
+        "run siamse": "2 siamese-mnist: unknown variant 'siamse'; did you mean 'siamese'",
+        "run siamese --loss contrastiv": "2 siamese-mnist: unknown loss 'contrastiv'; did you mean 'contrastive'",
+        "run siamese --head distnce": "2 siamese-mnist: unknown head 'distnce'; did you mean 'distance'?",
+        "run siamese:recipe=fst": "2 siamese-mnist: unknown recipe 'fst'; did you mean 'fast'?",
+        "run siamese --dataset mnst": "2 siamese-mnist: unknown data set 'mnst'; did you mean 'mnist'",
+        "run siamese --split grups": "2 siamese-mnist: unknown split 'grups'; did you mean 'groups'",
+        "run siamese --schedule cosin": "2 siamese-mnist: unknown schedule 'cosin'; did you mean 'cosine'?",
+        "compare baseline siamese:los=triplet": "2 siamese-mnist: unknown setting 'los'; did you mean 'loss'?",
+        "compare baselin": "2 siamese-mnist: unknown variant 'baselin'; did you mean 'baseline'",
+        "study siamse": "2 siamese-mnist: unknown variant 'siamse'; did you mean 'siamese'",
+        "list losse": "2 siamese-mnist: unknown kind of part 'losse'; use one of variants",
+        "list variants": "0 baseline ",
+        "list recipes": "0 report ",
+    }
+    program = PROGRAM.format(commands=[words.split() for words in mistakes])
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    for line, start in zip(done.stdout.splitlines(), mistakes.values(), strict=True):
+        assert line.startswith(start)
