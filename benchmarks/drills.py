@@ -34,6 +34,9 @@ from siamese_mnist.system.machine import made_by
 DRILLS = [*kills.DRILLS, *folders.DRILLS, *foreign.DRILLS, *paths.DRILLS, *serving.DRILLS]
 
 
+_SLACK = 1.5  # of a share: what is over or under in one drill goes to those after it
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=15.0)
@@ -56,7 +59,8 @@ def main() -> None:
         _warm_up(Path(folder), runs)
         for number, drill in enumerate(chosen):
             place = Place(_open_folder(folder), random.Random(options.seed), runs)
-            share = (end - time.monotonic()) * drill.seconds / sum(each.seconds for each in chosen[number:])
+            left = sum(each.seconds for each in chosen[number:])
+            share = (end - time.monotonic()) * min(1, _SLACK * drill.seconds / left)
             rows.append(_drilled(drill, place, drill.few if options.short else drill.tries, share))
             if not options.json:
                 print(_line(rows[-1]), flush=True)

@@ -46,7 +46,7 @@ def _run(arguments: list[str] | None) -> int:
         from siamese_mnist_cli.app import app
 
         status = app(arguments, standalone_mode=False) or 0
-    except OSError:
+    except (OSError, KeyboardInterrupt):  # Ctrl-C comes this far while Typer is still reading the commands
         _end_if_interrupted()
         raise
     except Exception as error:

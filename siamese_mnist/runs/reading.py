@@ -217,6 +217,9 @@ def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
     """
     with _read(run_dir, HISTORY) as path:
         rows = csv.DictReader(io.StringIO(read_regular(path, _LARGEST_TABLE).decode()))
+        for name in ("phase", *_CURVE):
+            if name not in (rows.fieldnames or ()):
+                raise KeyError(name)
         columns: dict[str, list[float]] = {name: [] for name in _CURVE}
         for row in rows:
             if row["phase"] == "2":

@@ -110,6 +110,22 @@ def test_a_signal_during_imports(name, status):
     assert done.stderr == "siamese-mnist: interrupted; finished runs are kept, nothing else was written\n"
 
 
+SIGNAL_AS_COMMANDS_ARE_READ = """
+import os, signal, sys, typer.main
+typer.main.get_command = lambda *_: os.kill(os.getpid(), signal.SIG{})
+sys.argv = ["siamese-mnist", "list"]
+from siamese_mnist_cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
+def test_a_signal_while_commands_are_read(name, status):
+    done = python("-c", SIGNAL_AS_COMMANDS_ARE_READ.format(name))
+    assert (done.returncode, done.stdout) == (status, "")
+    assert done.stderr == "siamese-mnist: interrupted; finished runs are kept, nothing else was written\n"
+
+
 def test_a_full_disk():
     with open("/dev/full", "w") as full:  # noqa: PTH123
         done = python("-m", "siamese_mnist_cli", "list", capture_output=False, stdout=full, stderr=subprocess.PIPE)

@@ -173,7 +173,12 @@ OTHERS = {
     "weights cut off": ("model.safetensors", bigger_than("model.safetensors", 1000)),
     "weights NaN": ("not finite", weights(lambda tensor: tensor * float("nan"))),
     "no history": ("history.csv", remove("history.csv")),
-    "history of words": ("loss", write("history.csv", b"phase,loss\n2,high\n")),
+    "history of one byte": ("it has no 'phase'", write("history.csv", b"x")),
+    "history empty": ("it has no 'phase'", write("history.csv", b"")),
+    "history of words": (
+        "loss",
+        write("history.csv", b"phase,loss,accuracy,validation_loss,validation_accuracy\n2,high,1,,\n"),
+    ),
     "no config": ("config.json", remove("config.json")),
     "config of nothing": ("image_size", write("config.json", b"{}")),
 }
