@@ -116,6 +116,7 @@ def bigger_than(name, size):
     return damage
 
 
+HEADER = b"phase,loss,accuracy,validation_loss,validation_accuracy\n"
 RESULT = {
     "versions null": set_field("versions", None),
     "versions without this package": set_field("versions", {"torch": "2"}),
@@ -177,7 +178,7 @@ OTHERS = {
     "history empty": ("it has no 'phase'", write("history.csv", b"")),
     "history of words": (
         "loss",
-        write("history.csv", b"phase,loss,accuracy,validation_loss,validation_accuracy\n2,high,1,,\n"),
+        write("history.csv", HEADER + b"2,high,1,,\n"),
     ),
     "no config": ("config.json", remove("config.json")),
     "config of nothing": ("image_size", write("config.json", b"{}")),
