@@ -22,7 +22,8 @@ PAGE = Path(__file__).with_suffix(".md")
 INTRODUCTION = """# Command reference
 
 Made from the program by `python docs/commands.py`; `--help` says the same in a terminal. `siamese-mnist` and
-`python -m siamese_mnist_cli` are one program.
+`python -m siamese_mnist_cli` are one program. `siamese-mnist --version` prints its version, and `siamese-mnist
+--install-completion` teaches the shell its commands and the names of parts.
 
 Results go to stdout, progress and warnings to stderr. With `--json`, stdout holds JSON and nothing else. An option that
 says *Repeatable* may be given several times.

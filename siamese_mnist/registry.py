@@ -182,12 +182,17 @@ class Registry(Generic[T]):
         Raises:
             UnknownPartError: if there is none; see `part`.
         """
-        names = list(dict.fromkeys((*self._built_in_names(), *self._parts)))
-        if name not in names and name not in (names := [*names, *self._plugin_names()]):
+        if name not in self._parts and name not in (names := self.names()):
             raise self._unknown(name, names)
 
+    def names(self) -> list[str]:
+        """Names of all parts and of what other packages announce, without importing any that is not there yet."""
+        built_in = self.home.names.split() if self.home else []
+        announced = [entry.name for entry in entry_points(group=self.group) if entry.name not in self.broken]
+        return list(dict.fromkeys((*built_in, *self._parts, *announced)))
+
     def _unknown(self, name: str, names: Iterable[str]) -> UnknownPartError:
-        known = list(dict.fromkeys(names))
+        known = list(names)
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
         broken = f" Not loaded: {'; '.join(f'{k} ({v})' for k, v in self.broken.items())}." if self.broken else ""
@@ -233,15 +238,9 @@ class Registry(Generic[T]):
         if not bases and not callable(value):
             raise TypeError(f"{self.kind} {name!r} must be callable, got {value!r}")
 
-    def _built_in_names(self) -> list[str]:
-        return self.home.names.split() if self.home else []
-
     def _load_built_in(self) -> None:
         if self.home:
             import_module(self.home.module)
-
-    def _plugin_names(self) -> list[str]:
-        return [entry.name for entry in entry_points(group=self.group) if entry.name not in self.broken]
 
     def _load_plugins(self) -> None:
         self._load_built_in()

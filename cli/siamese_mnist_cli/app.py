@@ -1,5 +1,8 @@
 """The commands of `siamese-mnist`."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from siamese_mnist_cli import (
@@ -19,12 +22,25 @@ from siamese_mnist_cli import (
 
 app = typer.Typer(
     name="siamese-mnist",
-    help="Siamese metric-learning variants on MNIST pairs: train, compare, use.",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback(invoke_without_command=True)
+def program(
+    context: typer.Context,
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    """Siamese metric-learning variants on MNIST pairs: train, compare, use."""
+    if show_version:
+        print(f"siamese-mnist {version('siamese-mnist')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
 app.command(name="run")(run.run)
 app.command(name="compare")(compare.compare)
 app.command(name="study")(study.study)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from siamese_mnist_cli import formats, options, progress, tables
+from siamese_mnist_cli.completion import names_of
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
 from siamese_mnist_cli.tables import safe
@@ -22,6 +23,7 @@ def compare(
             help="Variants to compare, the baseline first; with changes as `VARIANT:name=value,...`, such as "
             "`siamese:loss=triplet` or `baseline:backbone.blocks=3`.",
             show_default="baseline siamese",
+            autocompletion=names_of("variants"),
         ),
     ] = None,
     data_dir: options.DataDir = None,

@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.table import Table
 
 from siamese_mnist_cli import options
+from siamese_mnist_cli.completion import kinds
 from siamese_mnist_cli.tables import safe, wide_console
 
 
 def list_parts(
     kind: Annotated[
         str | None,
-        typer.Argument(help="Kind of part, such as variants, losses or datasets.", show_default="all"),
+        typer.Argument(
+            help="Kind of part, such as variants, losses or datasets.", show_default="all", autocompletion=kinds
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

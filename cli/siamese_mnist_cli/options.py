@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from siamese_mnist_cli.completion import names_of
+
 Entry = Annotated[
     str,
     typer.Argument(
         help="Variant, or a variant with changes as `VARIANT:name=value,...`, such as `siamese:loss=triplet`; "
-        "`siamese-mnist list variants` names them."
+        "`siamese-mnist list variants` names them.",
+        autocompletion=names_of("variants"),
     ),
 ]
 Device = Annotated[str, typer.Option(help="PyTorch device.")]

@@ -75,7 +75,7 @@ def _print_summary(result: Any) -> None:
 
 
 def _class_line(figures: Any) -> str:
-    return f"precision {figures.precision:.3f}, recall {figures.recall:.3f}, F1 {figures.f1:.3f}"
+    return f"precision {figures.precision:.4f}, recall {figures.recall:.4f}, F1 {figures.f1:.4f}"
 
 
 def _one_shot_title(figures: Any) -> str:
@@ -86,4 +86,4 @@ def _one_shot_title(figures: Any) -> str:
 
 def _one_shot_text(figures: Any) -> str:
     low, high = figures.accuracy_interval
-    return f"{figures.accuracy:.4f} ({low:.3f} to {high:.3f}) in {figures.episodes} episodes"
+    return f"{figures.accuracy:.4f} ({low:.4f} to {high:.4f}) in {figures.episodes} episodes"

@@ -11,8 +11,20 @@ from siamese_mnist.settings.conditions import Conditions
 from siamese_mnist.settings.fields import Field, fields_of
 from siamese_mnist.settings.grammar import GROUPS, SETTINGS, parse_texts
 from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist_cli.completion import names_of
 
 _PLACE = "settings"
+_KINDS = {
+    "recipe": "recipes",
+    "dataset": "datasets",
+    "split": "splits",
+    "schedule": "schedules",
+    "backbone": "backbones",
+    "head": "heads",
+    "loss": "losses",
+    "miner": "miners",
+}
+"""Settings that are names of parts, with the plural of their kind."""
 
 
 def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -56,6 +68,7 @@ def _parameter(field: Field) -> inspect.Parameter:
         help=field.help,
         show_default=_default(field),
         rich_help_panel=field.panel,
+        autocompletion=names_of(_KINDS[field.name]) if field.name in _KINDS else None,
     )
     kind: Any = list[str] if field in GROUPS.values() else field.kind
     return inspect.Parameter(

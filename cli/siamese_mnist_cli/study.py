@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from siamese_mnist_cli import formats, options, progress, tables
+from siamese_mnist_cli.completion import names_of
 from siamese_mnist_cli.settings import with_settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ def study(
         list[str],
         typer.Argument(
             help="What to tune, the reference first: `VARIANT` or `VARIANT:name=value,...`, such as "
-            "`siamese:loss=triplet`. What an entry sets is not tuned."
+            "`siamese:loss=triplet`. What an entry sets is not tuned.",
+            autocompletion=names_of("variants"),
         ),
     ],
     trials: Annotated[int, typer.Option(help="Trials of each entry.", min=1)] = 12,

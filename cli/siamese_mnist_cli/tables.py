@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from siamese_mnist.runs.comparison import Row
 
 
+_ANY_WIDTH = 10_000  # of a pipe, where a line is a line
+
+
 class _Console(Console):
     """A console whose lines bring no control characters of file names to the terminal."""
 
@@ -38,7 +41,7 @@ def wide_console() -> Console:
 
     Brackets and colons are what they are: names of other hands are no markup.
     """
-    return _Console(width=None if Console().is_terminal else 160, highlight=False, markup=False, emoji=False)
+    return _Console(width=None if Console().is_terminal else _ANY_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def point_lines(point: OperatingPoint | None) -> list[str]:
@@ -125,7 +128,7 @@ def _column_groups() -> list[dict[str, Callable[[Row], str]]]:
         **_metric_columns("accuracy"),
         "SD over seeds": _number("accuracy_sd", ".4f"),
         "difference": _number("difference", "+.4f"),
-        "difference, simultaneous 95 %": _interval("difference_interval", "+.3f"),
+        "difference, simultaneous 95 %": _interval("difference_interval", "+.4f"),
         "adjusted p": _number("p_adjusted", ".2g"),
         "verdict": lambda row: row["verdict"] or "-",
     }
@@ -155,7 +158,7 @@ def _metric_columns(name: str) -> dict[str, Callable[[Row], str]]:
     metric = METRICS[name]
     columns: dict[str, Callable[[Row], str]] = {metric.column: lambda row: metric.text(row.figure(name).mean)}
     if metric.interval:
-        columns[f"{metric.column} 95 %"] = _interval(f"{name}_interval", ".3f")
+        columns[f"{metric.column} 95 %"] = _interval(f"{name}_interval", ".4f")
     return columns
 
 
@@ -170,7 +173,7 @@ def _interval(name: str, form: str) -> Callable[[Row], str]:
 def _class_figures(name: str) -> Callable[[Row], str]:
     def text(row: Row) -> str:
         values = (row.figure(f"{name}/{each}").mean for each in ("precision", "recall", "f1"))
-        return " / ".join("-" if value is None else f"{value:.2f}" for value in values)
+        return " / ".join("-" if value is None else f"{value:.4f}" for value in values)
 
     return text
 

@@ -36,7 +36,7 @@ def shows_everything(text, finished):
         assert f"{run.test.roc_auc:.4f}" in words
         assert f"{run.test.equal_error_rate:.4f}" in words
         assert f"{run.parameters.backbone + run.parameters.head:,}" in words
-        assert f"{run.test.same.recall:.2f}" in words
+        assert f"{run.test.same.recall:.4f}" in words
     assert "404,988" in words
     assert "published" in words
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,36 @@ def test_help_names_the_commands(command):
 
 def test_without_arguments(command):
     done = command()
-    assert done.status == 2
-    assert done.err == "siamese-mnist: Missing command (--help shows the usage)\n"
+    assert done.status == 0
+    assert done.err == ""
+    assert done.out.strip() == command("--help").out.strip()
+
+
+def test_version(command):
+    done = command("--version")
+    assert (done.status, done.out) == (0, f"siamese-mnist {version('siamese-mnist')}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        ("run pseudo", {"pseudo-siamese"}),
+        ("compare siamese baseline-s", {"baseline-symmetric"}),
+        ("run siamese --loss contr", {"contrastive"}),
+        ("compare --recipe s", {"short", "strong"}),
+        ("list da", {"datasets"}),
+    ],
+)
+def test_names_complete_in_a_shell(words, names):
+    program = WITHOUT_TORCH.replace("try:", "sys.argv = ['siamese-mnist']\ntry:")
+    asked = {
+        "_SIAMESE_MNIST_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"siamese-mnist {words}",
+        "COMP_CWORD": str(len(words.split())),
+    }
+    done = python("-c", program, env=os.environ | asked)
+    assert done.stderr == ""
+    assert set(done.stdout.split()) == names
 
 
 def test_as_a_module():
