@@ -291,6 +291,21 @@ def check_design(name: str, *, head: str, loss: str | None = None) -> None:
         close = torch.allclose(scores, plain, rtol=1e-3, atol=1e-3)
         assert close, f"design {name}: {what} differs from the plain pass by {(scores - plain).abs().max():.2g}"
     _check_gallery(name, Verifier(model, Decision(threshold=0.0, slope=1.0), image_size=(28, 28)))
+    _check_explanation(name, Verifier(model, Decision(threshold=0.0, slope=1.0), image_size=(28, 28)))
+
+
+def _check_explanation(name: str, verifier: Verifier) -> None:
+    """Checks that maps are finite, of the images' shape, and exchanged with the images where scores are not changed."""
+    one, other = _images()[0].mul(255).round().byte()[:2]
+    there, back = verifier.explain(one, other), verifier.explain(other, one)
+    for method, maps in there.maps.items():
+        for each in maps:
+            assert each.shape == verifier.image_size, f"design {name}: {method} maps have shape {each.shape}"
+            assert np.isfinite(each).all(), f"design {name}: {method} maps are not finite"
+        if there.score == back.score:
+            exchanged = zip(maps, reversed(back.maps[method]), strict=True)
+            alike = all(np.allclose(a, b, rtol=1e-3, atol=1e-3) for a, b in exchanged)
+            assert alike, f"design {name}: scores do not see the order of the images, but {method} maps do"
 
 
 def _check_gallery(name: str, verifier: Verifier) -> None:

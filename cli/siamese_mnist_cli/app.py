@@ -11,6 +11,7 @@ from siamese_mnist_cli import (
     compare,
     demo,
     evaluate,
+    explain,
     gallery,
     listing,
     predict,
@@ -50,6 +51,7 @@ app.command(name="audit")(audit.audit)
 app.command(name="report")(report.report)
 app.command(name="figures")(report.figures)
 app.command(name="predict")(predict.predict)
+app.command(name="explain")(explain.explain)
 app.command(name="enrol")(gallery.enrol)
 app.command(name="identify")(gallery.identify)
 app.command(name="demo")(demo.demo)

@@ -19,6 +19,7 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, OperatingPoint, fit_logistic, operating_point
 from siamese_mnist.evaluation.tail import collect_tail
 from siamese_mnist.inference.bounds import build_bounded
+from siamese_mnist.inference.explanation import Explanation, explain
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
@@ -326,6 +327,22 @@ class Verifier:
         scores = (model.embedding_matrix if model.embeds else model.score_matrix)(a, b)
         _finite(scores.numpy())
         return scores
+
+    def explain(self, left: Images, right: Images) -> Explanation:
+        """Which places of two images speak for "same" and for "different", with a test of what the maps say.
+
+        Args:
+            left: one image, (C, H, W) or in grey (H, W), uint8.
+            right: the other.
+
+        Raises:
+            UsageError: if shape or type is wrong.
+        """
+        pair = []
+        for image, name in ((left, "left"), (right, "right")):
+            array = image if isinstance(image, Tensor) else np.asarray(image)
+            pair.append(self._checked(array[None], name)[0].numpy())
+        return explain(self, *pair, generator=np.random.default_rng(0))
 
     def _scoring(self) -> Design:
         """The model in evaluation mode, whatever was done to it: scoring changes nothing in it."""

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from siamese_mnist.data import load_dataset, split_dataset
 from siamese_mnist.evaluation import Decision, cllr, equal_error_rate, min_cllr, roc_auc
+from siamese_mnist.inference.explanation import Explanation, occlusion
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
 from siamese_mnist.visualisation import figures
 
 _MAPPED_IMAGES = 300
+_EXPLAINED_PAIRS = 6
 
 
 class Picture(NamedTuple):
@@ -113,7 +115,18 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
     Raises:
         RunError: if its figures or its model are damaged.
     """
-    for draw in (_classes, _confusion, _learning, _scores, _calibration, _costs, _digits, _embeddings, _hardest):
+    for draw in (
+        _classes,
+        _confusion,
+        _learning,
+        _scores,
+        _calibration,
+        _costs,
+        _digits,
+        _embeddings,
+        _hardest,
+        _explained,
+    ):
         if (picture := draw(finished)) is not None:
             yield picture
 
@@ -241,6 +254,47 @@ def _hardest(finished: Finished) -> Picture:
             scores=finished.scores,
             captions=[f"{names[one]}, {names[other]}: p {value:.3f}" for one, other, value in pairs],
         ),
+    )
+
+
+def _explained(finished: Finished) -> Picture | None:
+    """The wrong answers that were surest, explained; None where all answers are right."""
+    sureness = np.abs(finished.decision.probability(finished.scores) - 0.5)
+    wrong = np.flatnonzero(finished.decision.predict(finished.scores) != finished.same)
+    rows = wrong[np.argsort(-sureness[wrong], kind="stable")][:_EXPLAINED_PAIRS]
+    if not rows.size:
+        return None
+    verifier, names = load(finished.run.run_dir), finished.classes
+    pairs = [(finished.images[finished.left[row]], finished.images[finished.right[row]]) for row in rows]
+    labels = [(finished.labels[finished.left[row]], finished.labels[finished.right[row]]) for row in rows]
+    said = ["same" if each else "different" for each in finished.decision.predict(finished.scores[rows])]
+    return Picture(
+        "explained",
+        "Why it was wrong",
+        "The wrong answers that were surest. Blue: what is seen there speaks for same; red: for different. A place's "
+        "value is how much the score falls where a patch around it is blanked (occlusion); each pair has its own "
+        "scale.",
+        f"Occlusion maps of {len(rows)} pairs that were answered wrong.",
+        figures.explained_pairs(
+            pairs,
+            [occlusion(verifier, np.stack(pair)) for pair in pairs],
+            [f"{names[one]}, {names[other]}: {text}" for (one, other), text in zip(labels, said, strict=True)],
+        ),
+    )
+
+
+def explanation_picture(explanation: Explanation) -> figures.Figure:
+    """The picture of one explained answer."""
+    first = next(iter(explanation.deletion.values()))
+    said = "same" if explanation.same else "different"
+    return figures.explanation(
+        explanation.left,
+        explanation.right,
+        explanation.maps,
+        shares=first.shares,
+        marked={f"{name}, marked places": each.marked for name, each in explanation.deletion.items()},
+        random={"random places": first.random, "random inked places": first.random_ink},
+        answer=f"{said}, probability of same {explanation.probability:.3f}",
     )
 
 

@@ -90,7 +90,7 @@ def test_table_and_verdicts(html, read, runs):
 def test_every_picture_is_there_and_named(read):
     names = [figure["id"] for figure in read.all("figure")]
     assert names[:2] == ["together-roc", "together-det"]
-    assert len(names) == len(set(names)) == 2 + 7 + 8
+    assert len(names) == len(set(names)) == 2 + 9 + 10
     labelled = [svg["aria-label"] for svg in read.all("svg")]
     assert len(labelled) == len(names)
     assert all(len(label) > 20 for label in labelled)

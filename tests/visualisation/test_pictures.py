@@ -10,7 +10,7 @@ import pytest
 from siamese_mnist.runs.store import RunError, read_run
 from siamese_mnist.visualisation.pictures import joint_pictures, read_finished, run_pictures
 
-EVERY_RUN = ["classes", "confusion", "learning", "scores", "calibration", "costs", "digits", "hardest"]
+EVERY_RUN = ["classes", "confusion", "learning", "scores", "calibration", "costs", "digits", "hardest", "explained"]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from siamese_mnist.visualisation.figures.curves import (
     roc_curves,
     score_histograms,
 )
+from siamese_mnist.visualisation.figures.explained import explained_pairs, explanation
 from siamese_mnist.visualisation.figures.images import embedding_map, hardest_pairs
 from siamese_mnist.visualisation.figures.tables import class_figures, confusion, digit_errors
 from siamese_mnist.visualisation.figures.theme import THEME_CSS, save, to_svg
@@ -30,6 +31,8 @@ __all__ = [
     "det_curves",
     "digit_errors",
     "embedding_map",
+    "explained_pairs",
+    "explanation",
     "hardest_pairs",
     "learning_curves",
     "roc_curves",

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.colors import is_color_like, to_rgb, to_rgba
 from matplotlib.figure import Figure
 
 WIDTH_INCHES = 4.8  # narrow enough that a telephone shows the text at a readable size
 
 INK, FAINT, GROUND = "#1a1c1e", "#c2c7cd", "#fdfdfe"
 _VARIABLES = {INK: "var(--ink)", FAINT: "var(--faint)", GROUND: "var(--ground)"}
+_DARK = {INK: "#e7e9ec", FAINT: "#50565e", GROUND: "#16181d"}
 THEME_CSS = """\
 :root { --ink: #1a1c1e; --faint: #c2c7cd; --ground: #fdfdfe; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e7e9ec; --faint: #50565e; --ground: #16181d; } }
@@ -111,10 +113,27 @@ def to_svg(figure: Figure, prefix: str = "") -> str:
 
 
 @themed
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure: `.svg` follows the reader's theme, any other format of Matplotlib is light."""
-    if path.suffix != ".svg":
-        figure.savefig(path, dpi=200)
+def save(figure: Figure, path: Path, *, dark: bool = False) -> None:
+    """Writes a figure: `.svg` follows the reader's theme, any other format of Matplotlib is light unless it is `dark`.
+
+    A figure that has been saved dark stays dark.
+    """
+    if path.suffix == ".svg":
+        head, tag, rest = to_svg(figure).partition(">")
+        path.write_text(f"{head}{tag}\n<style>{THEME_CSS}</style>{rest}", encoding="utf-8")
         return
-    head, tag, rest = to_svg(figure).partition(">")
-    path.write_text(f"{head}{tag}\n<style>{THEME_CSS}</style>{rest}", encoding="utf-8")
+    if dark:
+        _darken(figure)
+    figure.savefig(path, dpi=200, facecolor=figure.get_facecolor())
+
+
+def _darken(figure: Figure) -> None:
+    """Gives all that has a colour of the light theme its dark one."""
+    changed = {to_rgb(light): dark for light, dark in _DARK.items()}
+    for artist in figure.findobj():
+        for name in ("color", "facecolor", "edgecolor"):
+            if not (hasattr(artist, f"get_{name}") and hasattr(artist, f"set_{name}")):
+                continue
+            value = getattr(artist, f"get_{name}")()
+            if is_color_like(value) and to_rgba(value)[3] and to_rgb(value) in changed:
+                getattr(artist, f"set_{name}")(changed[to_rgb(value)])
