@@ -183,7 +183,7 @@ def test_written_whole(runs, tmp_path):
 def test_picture_files(runs, tmp_path):
     places = list(write_pictures(runs, tmp_path / "p", "svg"))
     assert {place.name for place in places} == {path.name for path in (tmp_path / "p").iterdir()}
-    assert len(places) == 2 + 7 + 8
+    assert len(places) == 2 + 9 + 10
     assert {"det.svg", "baseline-hardest.svg", "siamese-embeddings.svg"} <= {place.name for place in places}
 
 
@@ -282,7 +282,7 @@ def test_in_a_browser(html, tmp_path, arguments, ground, ink):
     reader = Reader()
     reader.feed(done.stdout)
     told = json.loads(reader.all("body")[0]["data-told"])
-    assert len(told["figures"]) == 2 + 7 + 8
+    assert len(told["figures"]) == 2 + 9 + 10
     for width, height, fill in told["figures"]:
         assert width > 250
         assert height > 150
