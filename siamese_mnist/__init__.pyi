@@ -58,4 +58,7 @@ from .settings.recipes import Variant as Variant
 from .settings.schedules import SCHEDULES as SCHEDULES
 from .studies.outcome import StudyResult as StudyResult
 from .studies.study import study as study
+from .tracking import TRACKERS as TRACKERS
+from .tracking import Tracker as Tracker
 from .training.observers import Observer as Observer
+from .visualisation.tracked import track as track

@@ -8,10 +8,12 @@
 A check returns nothing and raises AssertionError with the broken promise.
 """
 
+import base64
 import copy
 import dataclasses
 import functools
 import math
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from siamese_mnist.registry import Range, Registry, options_of, space_of
 from siamese_mnist.runs.experiment import learn, untrained
 from siamese_mnist.settings.schedules import SCHEDULES
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.tracking import TRACKERS
 
 _CLASSES, _FEATURES, _PER_CLASS = 10, 48, 4
 _FEW_PAIRS = 80
@@ -355,6 +358,35 @@ def check_blind(settings: Settings | str) -> None:
     for (name, one), two in zip(seen.model.state_dict().items(), unseen.model.state_dict().values(), strict=True):
         assert torch.equal(one, two), f"test images reach {name}: something is computed on them in training state"
     assert seen.decision == unseen.decision, "test images reach the threshold or the calibration"
+
+
+def check_tracker(name: str) -> None:
+    """Checks that a tracker takes runs one after another, one that fails too, and leaves a run's folder as it is.
+
+    Args:
+        name: name in `TRACKERS`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        run_dir, content = Path(folder) / "run", b"loss\n0.5\n"
+        run_dir.mkdir()
+        (run_dir / "history.csv").write_bytes(content)
+        tracker = TRACKERS[name](Path(folder) / name)
+        assert [each.name for each in Path(folder).iterdir()] == ["run"], f"tracker {name}: writes before a run starts"
+        tracker.start("failed", {"loss": None})
+        tracker.end(failed=True)
+        for run in ("first", "second"):
+            tracker.start(run, {"loss": "triplet", "seed": 0, "learning_rate": 0.1, "curve": True, "miner": None})
+            for update in (1, 2):
+                tracker.point(update, {"loss": 1 / update, "accuracy": 0.5})
+            tracker.figures({"accuracy": 0.9, "same/recall": 0.8, "true_match_rate/0.01": 0.7})
+            tracker.picture("scores", _PNG)
+            tracker.artifact(run_dir)
+            tracker.end()
+        kept = {each.name: each.read_bytes() for each in run_dir.iterdir()}
+        assert kept == {"history.csv": content}, f"tracker {name}: changes the folder of a run"
+
+
+_PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
 def _resolved(settings: Settings | str) -> Settings:

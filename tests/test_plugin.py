@@ -22,6 +22,7 @@ PARTS = {
     "metrics": "sensitivity_index",
     "splits": "cross-validation",
     "datasets": "bars",
+    "trackers": "json-lines",
 }
 CHECKS = """
 from siamese_mnist import testing
@@ -38,6 +39,7 @@ testing.check_schedule("steps")
 testing.check_dataset("bars", angles=3)
 testing.check_settings("difference:recipe=glance")
 testing.check_blind("siamese:recipe=glance,loss=triplet,head=distance,miner=nearest-impostors")
+testing.check_tracker("json-lines")
 """
 
 
@@ -105,7 +107,7 @@ def test_one_run_uses_all_kinds_of_conditions(trained):
     assert result["variant"] == result["config"]["design"] == "difference"
     assert result["config"]["dataset_options"] == {"angles": 3}
     assert result["config"]["protocol"]["schedule"] == "steps"
-    assert result["split"] == {"name": "cross-validation", "fold": 1}
+    assert result["split"] == {"name": "cross-validation", "fold": 1, "test_classes": None}
     assert result["test"]["pairs"] == 1000
     assert result["test"]["sensitivity_index"] > 1
     assert result["versions"]["siamese_mnist_example"] == "0.1.0"

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from siamese_mnist_cli import formats, options, progress, tables
+from siamese_mnist_cli import formats, options, progress, tables, tracking
 from siamese_mnist_cli.completion import names_of
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
@@ -40,6 +40,7 @@ def compare(
     jobs: options.Jobs = None,
     engine: options.Engine = "local",
     address: options.Address = None,
+    track: options.Track = None,
     sort: Annotated[
         str | None,
         typer.Option(help="Column to sort by, as --json names it; the best first.", show_default="order of variants"),
@@ -62,11 +63,14 @@ def compare(
         from siamese_mnist.runs.comparison import check_sort_column, sort_rows
         from siamese_mnist.runs.comparison import compare as compare_runs
         from siamese_mnist.runs.jobs import attempt_runs
-        from siamese_mnist.runs.result import Diverged
+        from siamese_mnist.runs.result import Diverged, RunResult
         from siamese_mnist.runs.store import find_runs
+
+        trackers = tracking.ready(track, runs_dir)
     if sort is not None:
         check_sort_column(sort)
-    name_skipped(find_runs(wanted, runs_dir).skipped)
+    before = find_runs(wanted, runs_dir)
+    name_skipped(before.skipped)
     with progress.shown() as titled:
         outcomes = list(
             attempt_runs(
@@ -83,6 +87,9 @@ def compare(
                 notice=lambda line: print(safe(line), file=sys.stderr),
             )
         )
+    for run in outcomes:
+        if isinstance(run, RunResult) and run not in before.runs:
+            tracking.give(trackers, run)
     rows = compare_runs(outcomes)
     if sort is not None:
         rows = sort_rows(rows, sort)

@@ -34,6 +34,12 @@ Address = Annotated[
         show_default="the engine's own configuration, else a cluster on this machine",
     ),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TRACKER", help="Give each new run to a tracker, such as `tensorboard` or `mlflow`, when it has ended."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Normalise = Annotated[
     bool | None,

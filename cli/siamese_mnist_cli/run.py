@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from siamese_mnist_cli import options, progress
+from siamese_mnist_cli import options, progress, tracking
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.tables import safe
 
@@ -19,6 +19,7 @@ def run(
     download: options.Download = False,
     runs_dir: options.RunsDir = Path("runs"),
     device: options.Device = "cpu",
+    track: options.Track = None,
     as_json: options.Json = False,
 ) -> None:
     """Train a variant in two phases, evaluate it on the test pairs and save the run."""
@@ -27,6 +28,8 @@ def run(
     with progress.starting():
         resolved = Settings.resolve(entry, **settings)
         from siamese_mnist.runs.experiment import run_settings
+
+        trackers = tracking.ready(track, runs_dir)
     with progress.shown() as titled:
         result = run_settings(
             resolved,
@@ -36,6 +39,7 @@ def run(
             device=device,
             progress=titled(f"{entry}, seed {resolved.seed}"),
         )
+    tracking.give(trackers, result)
     if as_json:
         print(json.dumps(result.as_dict()))
     else:

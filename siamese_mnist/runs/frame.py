@@ -51,6 +51,16 @@ def frame_of(runs: Sequence[RunResult]) -> Frame:
     return {name: _of_one_type([row.get(name) for row in rows]) for name in names}
 
 
+def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's settings by their names in an entry; lists and the like as JSON."""
+    return {name: json.dumps(value) if isinstance(value, list | dict) else value for name, value in _settings(config)}
+
+
+def flat_figures(run: RunResult) -> dict[str, float | None]:
+    """A run's figures by their names in `METRICS`, and its costs."""
+    return dict(_figures(run))
+
+
 def matching_rows(frame: Frame, conditions: Mapping[str, str]) -> list[int]:
     """Rows in which every column is as its condition says.
 
@@ -95,6 +105,16 @@ def _length(frame: Frame) -> int:
 def _cells(run: RunResult) -> Iterator[tuple[str, Any]]:
     yield "run_dir", run.run_dir
     yield from _settings(run.config)
+    yield from _figures(run)
+    yield "fitted_on", run.decision.fitted_on
+    yield "collapsed", run.collapsed
+    yield "pairs_digest", run.test.pairs_digest
+    yield "machine", run.machine
+    yield "version", run.versions["siamese_mnist"]
+
+
+def _figures(run: RunResult) -> Iterator[tuple[str, Any]]:
+    """Figures and costs, each a number or None."""
     figures = run.test.as_dict()
     for name in METRICS:
         value: Any = figures
@@ -103,17 +123,12 @@ def _cells(run: RunResult) -> Iterator[tuple[str, Any]]:
         yield name, value
     yield "phase1_accuracy", run.phase1.accuracy
     yield "threshold", run.test.threshold
-    yield "fitted_on", run.decision.fitted_on
-    yield "collapsed", run.collapsed
     yield "pairs", run.test.pairs
-    yield "pairs_digest", run.test.pairs_digest
     yield "parameters", run.parameters.backbone + run.parameters.head
     yield "train_seconds", run.phase1.train_seconds + run.phase2.train_seconds
     yield "total_seconds", run.total_seconds
     yield from run.throughput.as_dict().items()
     yield "peak_rss_bytes", run.peak_rss_bytes
-    yield "machine", run.machine
-    yield "version", run.versions["siamese_mnist"]
 
 
 def _settings(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from siamese_mnist.kinds import BACKBONES, DATASETS, DESIGNS, HEADS, LOSSES, MET
 from siamese_mnist.registry import Registry
 from siamese_mnist.settings.recipes import RECIPES, VARIANTS
 from siamese_mnist.settings.schedules import SCHEDULES
+from siamese_mnist.tracking import TRACKERS
 
 REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType(
     {
@@ -24,6 +25,7 @@ REGISTRIES: Mapping[str, Registry[Any]] = MappingProxyType(
             METRICS,
             SPLITS,
             DATASETS,
+            TRACKERS,
         )
     }
 )
