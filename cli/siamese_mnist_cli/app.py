@@ -18,6 +18,7 @@ from siamese_mnist_cli import (
     report,
     run,
     runs,
+    stress,
     study,
 )
 
@@ -46,6 +47,7 @@ app.command(name="run")(run.run)
 app.command(name="compare")(compare.compare)
 app.command(name="study")(study.study)
 app.command(name="runs")(runs.runs)
+app.command(name="stress")(stress.stress)
 app.command(name="evaluate")(evaluate.evaluate)
 app.command(name="audit")(audit.audit)
 app.command(name="report")(report.report)

@@ -13,6 +13,7 @@ from siamese_mnist.evaluation import Decision, cllr, equal_error_rate, min_cllr,
 from siamese_mnist.inference.explanation import Explanation, occlusion
 from siamese_mnist.inference.verifier import load
 from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
+from siamese_mnist.stress import Stress
 from siamese_mnist.visualisation import figures
 
 _MAPPED_IMAGES = 300
@@ -295,6 +296,21 @@ def explanation_picture(explanation: Explanation) -> figures.Figure:
         marked={f"{name}, marked places": each.marked for name, each in explanation.deletion.items()},
         random={"random places": first.random, "random inked places": first.random_ink},
         answer=f"{said}, probability of same {explanation.probability:.3f}",
+    )
+
+
+def stress_picture(found: Stress) -> figures.Figure:
+    """Accuracy against severity, as the run decides and with a threshold fitted anew."""
+    clean, *graded = [each for each in found.trials if each.kind != "data set"]
+    names = dict.fromkeys(each.name for each in graded)
+    return figures.severities(
+        {
+            name: {
+                title: [getattr(each, field) for each in [clean, *graded] if each is clean or each.name == name]
+                for title, field in (("as the run decides", "accuracy"), ("threshold fitted anew", "recalibrated"))
+            }
+            for name in names
+        }
     )
 
 

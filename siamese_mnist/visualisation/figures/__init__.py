@@ -16,6 +16,7 @@ from siamese_mnist.visualisation.figures.curves import (
 )
 from siamese_mnist.visualisation.figures.explained import explained_pairs, explanation
 from siamese_mnist.visualisation.figures.images import embedding_map, hardest_pairs
+from siamese_mnist.visualisation.figures.severity import severities
 from siamese_mnist.visualisation.figures.tables import class_figures, confusion, digit_errors
 from siamese_mnist.visualisation.figures.theme import THEME_CSS, save, to_svg
 from siamese_mnist.visualisation.figures.tuning import budgets, tried
@@ -38,6 +39,7 @@ __all__ = [
     "roc_curves",
     "save",
     "score_histograms",
+    "severities",
     "to_svg",
     "tried",
 ]

@@ -1,0 +1,80 @@
+"""`siamese-mnist stress`: a run on slices of its test set, on corrupted images and on other data sets."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from siamese_mnist_cli import options, progress
+from siamese_mnist_cli.explain import checked_picture
+from siamese_mnist_cli.skipped import located
+from siamese_mnist_cli.tables import safe, tell, wide_console
+
+_SHOWN_SLICES = 5
+
+
+def stress(
+    run: Annotated[str, typer.Argument(help="A run's folder, or a variant: its newest run in --runs-dir.")],
+    output: Annotated[
+        Path | None, typer.Option(help="Picture to write, accuracy against severity: PNG or SVG.", show_default="none")
+    ] = None,
+    data_dir: options.DataDir = None,
+    runs_dir: options.RunsDir = Path("runs"),
+    as_json: options.Json = False,
+) -> None:
+    """Put a run under stress: its worst slices, corrupted images, other data sets, and what a new threshold recovers.
+
+    The new threshold is fitted on pairs of other images than those that are evaluated, under the same condition.
+    """
+    from siamese_mnist.runs.store import read_run
+    from siamese_mnist.stress import stress as put_under_stress
+    from siamese_mnist.system.files import unfinished
+    from siamese_mnist.visualisation.figures import save
+    from siamese_mnist.visualisation.pictures import stress_picture
+
+    place = None if output is None else checked_picture(output)
+    result = read_run(located(run, runs_dir))
+    with progress.shown() as titled:
+        found = put_under_stress(result, data_dir, titled("stress", every=1, unit="conditions"))
+    if place is not None:
+        with unfinished(place) as path:
+            save(stress_picture(found), path)
+    if as_json:
+        print(json.dumps(found.as_dict()))
+    else:
+        _print(found)
+    for name, reason in found.skipped.items():
+        tell(f"{name} is left out: {reason}")
+
+
+def _print(found: Any) -> None:
+    console = wide_console()
+    console.print(f"{found.variant}: {safe(found.run)}")
+    console.print(f"test accuracy {_figure(found.accuracy, found.interval)}")
+    console.print(
+        f"images exchanged: accuracy {found.swapped_accuracy:.4f}, {100 * found.swap_agreement:.2f} % of answers stay"
+    )
+    table = Table("condition")
+    for title in ("accuracy (95 %)", "threshold anew (95 %)"):
+        table.add_column(title, justify="right")
+    for each in found.trials:
+        title = f"{each.name} {each.severity}" if each.severity else each.name
+        table.add_row(
+            title, _figure(each.accuracy, each.interval), _figure(each.recalibrated, each.recalibrated_interval)
+        )
+    console.print(table)
+    worst = Table("worst slices")
+    for title in ("pairs", "accuracy (95 %, all at once)"):
+        worst.add_column(title, justify="right")
+    for each in found.slices[:_SHOWN_SLICES]:
+        worst.add_row(f"{each.kind} {safe(each.name)}", f"{each.pairs:,}", _figure(each.accuracy, each.interval))
+    console.print(worst)
+    console.print(f"intervals of the {len(found.slices)} slices hold at once; first the lowest upper end")
+    worse = [f"{each.kind} {safe(each.name)}" for each in found.slices if each.interval[1] < found.accuracy]
+    console.print(f"below the test accuracy beyond chance: {'; '.join(worse) or 'none'}")
+
+
+def _figure(value: float, interval: tuple[float, float]) -> str:
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
