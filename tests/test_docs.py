@@ -37,6 +37,9 @@ from siamese_mnist.runs.store import list_runs
 from siamese_mnist.settings.registries import REGISTRIES
 from siamese_mnist.settings.settings import Settings
 
+from .demo.conftest import browser as browser
+from .demo.conftest import serve_folder
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = {path.name: path for path in [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]}
@@ -44,8 +47,6 @@ PLUGIN = ROOT / "examples" / "plugin"
 
 # By how a command starts: why it does not run here. Its program, options and files are checked all the same.
 NOT_RUN = {
-    "git clone": "needs a network, and the address of a repository",
-    "cd siamese-mnist": "there is no clone to go to",
     "make": "makes an environment and installs packages from an index; its targets must exist",
     "pip install": "installs from an index; names, extras and folders must exist",
     "siamese-mnist audit": "judges the curves of thirty whole trainings",
@@ -153,7 +154,7 @@ def check_words(words: list[str], monkeypatch) -> None:
     elif program == "mkdocs":
         assert rest in (["serve"], ["build", "--strict"]), words
     else:
-        assert program in ("git", "cd", "dask", "ray"), f"no rule for {words}"
+        assert program in ("dask", "ray"), f"no rule for {words}"
 
 
 class Parsed(Exception):
@@ -467,6 +468,29 @@ def test_site_needs_no_network(site):
         preload|preconnect|icon)[^>]+href=["']?(?:https?:)?//|url\(["']?(?:https?:)?//|@import""", re.X)  # fmt: skip
     for path in [*site.rglob("*.html"), *site.rglob("*.css"), *site.rglob("*.svg")]:
         assert not loads.search(path.read_text()), path
+
+
+PRESS_COPY = """
+    const copied = [];
+    document.execCommand = () => copied.push(document.activeElement.value);
+    for (const button of document.querySelectorAll("button[data-clipboard-target]"))
+        if (document.querySelector(button.dataset.clipboardTarget).textContent.startsWith("$ ")) button.click();
+    return copied;
+"""
+
+
+def test_what_is_copied_from_a_terminal_is_its_commands(site, browser):
+    """The button of every block of a terminal, on every page that has one, gives commands and nothing else."""
+    with serve_folder(site) as address:
+        for path in sorted(DOCS.glob("*.md")):
+            blocks = re.findall(r"^```console\n(.*?)^```", path.read_text(), re.M | re.S)
+            if not blocks:
+                continue
+            browser.get(f"{address}/{'' if path.stem == 'index' else path.stem + '/'}")
+            copied = [[line for line in text.splitlines() if line] for text in browser.execute_script(PRESS_COPY)]
+            assert copied == [
+                [line[2:] for line in block.splitlines() if line.startswith(("$ ", "> "))] for block in blocks
+            ], path.name
 
 
 def test_every_public_name_is_in_the_api_reference(site):

@@ -1,9 +1,13 @@
 """`siamese-mnist compare`: train what is missing and print one table."""
 
+from __future__ import annotations
+
+import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +16,9 @@ from siamese_mnist_cli.completion import names_of
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
 from siamese_mnist_cli.tables import safe
+
+if TYPE_CHECKING:
+    from siamese_mnist.settings.settings import Settings
 
 
 @with_settings("seed")
@@ -79,7 +86,7 @@ def compare(
                 data_dir=data_dir,
                 download=download,
                 device=device,
-                progress=lambda each: titled(_title(each)),
+                progress=lambda each: titled(_title(each, wanted)),
                 jobs=jobs,
                 engine=engine,
                 address=address,
@@ -102,12 +109,17 @@ def compare(
         print(formats.markdown(cells) if as_markdown else formats.latex(cells))
     else:
         tables.print_comparison(rows)
+        tables.hint(f"siamese-mnist report{options.folder(runs_dir)} shows these runs on one page, with pictures")
     for lost in (outcome for outcome in outcomes if isinstance(outcome, Diverged)):
-        tables.tell(f"{lost.settings.variant}, seed {lost.settings.seed}: {lost.reason}")
+        tables.tell(f"{_title(lost.settings, wanted)}: {lost.reason}")
     if not any(row.figures for row in rows if not row.published):
         raise typer.Exit(2)
 
 
-def _title(settings: Any) -> str:
+def _title(settings: Settings, wanted: Sequence[Settings]) -> str:
+    """A run by its entry, its fold and its seed."""
+    from siamese_mnist.settings.entries import entry_names
+
+    names = entry_names([dataclasses.replace(each, fold=None) for each in wanted])
     fold = "" if settings.fold is None else f", fold {settings.fold}"
-    return f"{settings.variant}{fold}, seed {settings.seed}"
+    return f"{names[wanted.index(settings)]}{fold}, seed {settings.seed}"

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -83,3 +84,8 @@ MaxError = Annotated[
         show_default=False,
     ),
 ]
+
+
+def folder(runs_dir: Path) -> str:
+    """The option for a folder of runs as one types it, nothing for the usual one."""
+    return "" if runs_dir == Path("runs") else f" --runs-dir {shlex.quote(str(runs_dir))}"

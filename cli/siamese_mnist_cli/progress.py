@@ -6,7 +6,17 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 Report = Callable[[str, int, int], None]
@@ -46,10 +56,12 @@ def shown() -> Iterator[Titled]:
         yield _plain
         return
     columns = (
+        SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
+        TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console) as progress:

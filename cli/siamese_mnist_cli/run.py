@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
-from siamese_mnist_cli import options, progress, tracking
+from siamese_mnist_cli import options, progress, tables, tracking
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.tables import safe
 
@@ -44,6 +44,9 @@ def run(
         print(json.dumps(result.as_dict()))
     else:
         _print_summary(result)
+        tables.hint(
+            f"siamese-mnist predict {entry} LEFT RIGHT{options.folder(runs_dir)} judges two pictures by this run"
+        )
 
 
 def _print_summary(result: Any) -> None:

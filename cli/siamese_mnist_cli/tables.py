@@ -36,6 +36,12 @@ def tell(line: str) -> None:
     print(f"siamese-mnist: {safe(line)}", file=sys.stderr)
 
 
+def hint(line: str) -> None:
+    """Says what one may do next, in a terminal only: a pipe holds results."""
+    if Console().is_terminal:
+        _Console(highlight=False, markup=False, emoji=False).print(f"next: {line}", style="dim")
+
+
 def wide_console() -> Console:
     """The console of results: as wide as the terminal, and wide enough for any table in a pipe.
 

@@ -146,7 +146,7 @@ def test_a_diverged_entry_is_a_row_beside_the_others(tmp_path, command, jobs):
     assert rows[1]["accuracy"] is rows[1]["difference"] is rows[1]["parameters"] is None
     assert rows[2]["compared_with"].startswith("baseline")
     (line,) = (line for line in done.err.splitlines() if "diverged" in line)
-    assert line.startswith("siamese-mnist: siamese, seed 0: phase 2 diverged: the loss is ")
+    assert line.startswith("siamese-mnist: siamese:learning_rate=1e+30, seed 0: phase 2 diverged: the loss is ")
     assert len(list(tmp_path.iterdir())) == 2
 
 
