@@ -76,7 +76,7 @@ def count_parameters(module: nn.Module) -> int:
 
 def history(first: Curve, second: Curve) -> Iterator[Sequence[Any]]:
     """Rows of `history.csv`, the header first; a cell is empty where nothing finite was measured."""
-    yield "phase", "update", "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"
+    yield "phase", "update", *Curve._fields
     for phase, curve in ((1, first), (2, second)):
         columns = [column.tolist() for column in curve]
         count = len(columns[0])

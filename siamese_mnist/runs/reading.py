@@ -31,6 +31,7 @@ _COLUMNS = {"left": "i", "right": "i", "same": "b", "score": "f", "swapped_score
 _ASIDE = ("group", "class")  # columns of runs whose images have groups, and of those whose test classes are new
 _CALIBRATION = {"left": "i", "right": "i", "same": "b", "score": "f"}
 _CURVE = ("loss", "accuracy", "validation_loss", "validation_accuracy")
+_COURSE = ("learning_rate", "seconds")  # columns of the curve that runs of before lack
 
 
 class RunError(UsageError):
@@ -210,7 +211,8 @@ def _check_columns(columns: Mapping[str, NDArray[Any]]) -> None:
 def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
     """Reads phase 2 of the run's curve: loss, accuracy, validation_loss, validation_accuracy (U,), a value an update.
 
-    Validation columns are NaN where nothing was measured.
+    Validation columns are NaN where nothing was measured. `learning_rate` and `seconds` of every update are there, too,
+    except in runs of before.
 
     Raises:
         RunError: if the file is missing or damaged.
@@ -220,7 +222,8 @@ def read_history(run_dir: str | Path) -> dict[str, NDArray[np.float64]]:
         for name in ("phase", *_CURVE):
             if name not in (rows.fieldnames or ()):
                 raise KeyError(name)
-        columns: dict[str, list[float]] = {name: [] for name in _CURVE}
+        there = [name for name in _COURSE if name in (rows.fieldnames or ())]
+        columns: dict[str, list[float]] = {name: [] for name in (*_CURVE, *there)}
         for row in rows:
             if row["phase"] == "2":
                 for name, column in columns.items():

@@ -1,6 +1,7 @@
 """The two phases (report, section 3.1), each one visible loop."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,8 @@ class Curve(NamedTuple):
     accuracy: Tensor  # (U,) of the training batch, in [0, 1]
     validation_loss: Tensor  # (U,) of one random batch of test pairs after the update; empty where not measured
     validation_accuracy: Tensor  # (U,)
+    learning_rate: Tensor  # (U,) step size of what is not the backbone, or of all in phase 1
+    seconds: Tensor  # (U,) from one update to the next, without what is measured in between
 
 
 def pretrain(
@@ -66,8 +69,9 @@ def pretrain(
     optimizer = Adam(parameters, learning_rate=protocol.pretrain_learning_rate)
     updates = protocol.pretrain_epochs * -(-len(images) // protocol.pretrain_batch_size)
     epochs: list[int] = []
-    losses, accuracies = [], []
+    losses, accuracies, seconds = [], [], []
     model.train()
+    clock = time.perf_counter()
     for epoch in range(1, protocol.pretrain_epochs + 1):
         for rows in torch.randperm(len(images), generator=generator).split(protocol.pretrain_batch_size):
             features = model.class_features(images[rows])
@@ -77,14 +81,24 @@ def pretrain(
             _check_finite(loss, "phase 1", len(epochs) + 1, updates, protocol, "pretrain_learning_rate")
             loss.backward()
             optimizer.step()
+            seconds.append(time.perf_counter() - clock)
             epochs.append(epoch)
             losses.append(loss.detach())
             accuracies.append((logits.detach().argmax(1) == labels).float().mean())
             progress("phase 1", len(epochs), updates)
+            clock = time.perf_counter()
     if epochs:
         _check_weights(model, "phase 1", updates, protocol, "pretrain_learning_rate")
     nothing = torch.empty(0)
-    return Curve(torch.tensor(epochs), _stacked(losses), _stacked(accuracies), nothing, nothing)
+    return Curve(
+        torch.tensor(epochs),
+        _stacked(losses),
+        _stacked(accuracies),
+        nothing,
+        nothing,
+        torch.full((len(epochs),), protocol.pretrain_learning_rate, dtype=torch.float64),
+        torch.tensor(seconds, dtype=torch.float64),
+    )
 
 
 @torch.no_grad()
@@ -139,18 +153,21 @@ def train(
     trained = TrainedPairs()
     model.backbone.train(not frozen)
     model.train_decider()
+    clock = time.perf_counter()
     for update, (epoch, rows, features) in enumerate(batches, start=1):
         loss, scores, same = batches.loss(rows, features)
         _check_finite(loss, "phase 2", update, batches.updates, protocol, *_PHASE_2_RATES)
         loss.backward()
+        share = factor((update - 1) / batches.updates)
         for optimizer, learning_rate, every in plans:
             if update % every == 0:
-                optimizer.learning_rate = learning_rate * factor((update - 1) / batches.updates)
+                optimizer.learning_rate = learning_rate * share
                 optimizer.step()
-        trained.add(epoch, loss, scores, same)
+        trained.add(epoch, loss, scores, same, protocol.learning_rate * share, time.perf_counter() - clock)
         if view:
             view.show(update, list(observers))
         progress("phase 2", update, batches.updates)
+        clock = time.perf_counter()
     model.eval()
     _check_weights(model, "phase 2", batches.updates, protocol, *_PHASE_2_RATES)
     return trained
@@ -164,13 +181,17 @@ class TrainedPairs:
         self.losses: list[Tensor] = []
         self.scores: list[Tensor] = []
         self.same: list[Tensor] = []
+        self.learning_rates: list[float] = []
+        self.seconds: list[float] = []
 
-    def add(self, epoch: int, loss: Tensor, scores: Tensor, same: Tensor) -> None:
+    def add(self, epoch: int, loss: Tensor, scores: Tensor, same: Tensor, learning_rate: float, seconds: float) -> None:
         """Notes what an update left behind."""
         self.epochs.append(epoch)
         self.losses.append(loss.detach())
         self.scores.append(scores)
         self.same.append(same)
+        self.learning_rates.append(learning_rate)
+        self.seconds.append(seconds)
 
     def curve(self, threshold: float | None, held_out: HeldOutCurve | None) -> Curve:
         """The course of the training.
@@ -188,6 +209,8 @@ class TrainedPairs:
             _accuracy(self.scores, self.same, thresholds),
             _stacked(held_out.losses) if held_out else nothing,
             _accuracy(held_out.scores, held_out.same, thresholds) if held_out else nothing,
+            torch.tensor(self.learning_rates, dtype=torch.float64),
+            torch.tensor(self.seconds, dtype=torch.float64),
         )
 
     def _thresholds(self, fixed: float | None) -> list[Tensor]:

@@ -211,7 +211,12 @@ def test_history(finished, variant):
     with (Path(finished[variant].run_dir) / "history.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     measured = ["loss", "accuracy", "validation_loss", "validation_accuracy"]
-    assert list(rows[0]) == ["phase", "update", "epoch", *measured]
+    assert list(rows[0]) == ["phase", "update", "epoch", *measured, "learning_rate", "seconds"]
+    assert {float(row["learning_rate"]) for row in rows} == {0.001}
+    assert all(float(row["seconds"]) > 0 for row in rows)
+    run = finished[variant]
+    for phase, whole in ((1, run.phase1.train_seconds), (2, run.phase2.train_seconds)):
+        assert sum(float(row["seconds"]) for row in rows if row["phase"] == str(phase)) < whole
     first, second = ([row for row in rows if row["phase"] == phase] for phase in "12")
     assert len(first) == 2 * 10
     assert len(second) == 2 * 32

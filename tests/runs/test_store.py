@@ -17,6 +17,7 @@ from siamese_mnist.runs.store import (
     RunError,
     check_writable,
     list_runs,
+    read_history,
     read_run,
     read_scores,
     read_weights,
@@ -224,3 +225,17 @@ def test_list_runs_of_no_folder(tmp_path):
     assert list_runs(tmp_path / "nowhere") == []
     (tmp_path / "file").touch()
     assert list_runs(tmp_path / "file") == []
+
+
+def test_a_curve_of_before_has_neither_step_sizes_nor_seconds(finished, tmp_path):
+    kept = Path(finished["siamese"].run_dir) / "history.csv"
+    with kept.open(newline="") as file:
+        rows = list(csv.reader(file))
+    now = read_history(kept.parent)
+    assert set(now) == {"loss", "accuracy", "validation_loss", "validation_accuracy", "learning_rate", "seconds"}
+    with (tmp_path / "history.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(row[:-2] for row in rows)
+    before = read_history(tmp_path)
+    assert set(now) - set(before) == {"learning_rate", "seconds"}
+    for name, column in before.items():
+        np.testing.assert_array_equal(column, now[name])

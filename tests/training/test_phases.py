@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -103,7 +104,7 @@ def test_no_pretraining(small):
     head = pretraining_head(model.backbone.feature_dim, 10)
     protocol = TrainingProtocol(pretrain_epochs=0)
     curve = pretrain(model, head, small.train, protocol, generator=seeded(), progress=silent)
-    assert [len(column) for column in curve] == [0] * 5
+    assert [len(column) for column in curve] == [0] * 7
     assert all(unchanged(model, before).values())
 
 
@@ -162,7 +163,7 @@ def test_curve(small, pretrained, pairs, test_pairs, variant, supervision):
     updates = EPOCHS * UPDATES_PER_EPOCH
     assert told == [("phase 2", done, updates) for done in range(1, updates + 1)]
     assert curve.epoch.tolist() == [1] * UPDATES_PER_EPOCH + [2] * UPDATES_PER_EPOCH
-    assert [len(column) for column in curve] == [updates] * 5
+    assert [len(column) for column in curve] == [updates] * 7
     for column in curve[1:]:
         assert torch.isfinite(column).all()
     for column in (curve.accuracy, curve.validation_accuracy):
@@ -244,3 +245,12 @@ def test_weight_decay_shrinks(small, pretrained, pairs):
     second_phase(plain, small, pairs)
     second_phase(decayed, small, pairs, weight_decay=10.0)
     assert decayed.head.layers[0].weight.norm() < 0.95 * plain.head.layers[0].weight.norm()
+
+
+def test_the_curve_has_the_step_size_of_every_update(small, pretrained, pairs):
+    model = copy.deepcopy(pretrained["siamese"][0])
+    curve = second_phase(model, small, pairs, schedule="cosine", learning_rate=0.01)
+    updates = EPOCHS * UPDATES_PER_EPOCH
+    expected = [0.005 * (1 + math.cos(math.pi * update / updates)) for update in range(updates)]
+    np.testing.assert_allclose(curve.learning_rate.numpy(), expected, rtol=1e-6)
+    assert bool((curve.seconds > 0).all())
