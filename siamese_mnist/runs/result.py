@@ -248,7 +248,7 @@ class RunResult(Section):
     collapsed: str | None
     decision: FittedDecision
     test: PairFigures
-    one_shot: Sequence[OneShot] = ()
+    one_shot: Sequence[OneShot] = field(default_factory=list)
     throughput: Throughput
     total_seconds: Amount
     peak_rss_bytes: Count | None
