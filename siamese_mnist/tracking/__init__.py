@@ -8,5 +8,7 @@ from siamese_mnist.tracking.tensorboard import TensorBoardTracker
 __all__ = ["TRACKERS", "MlflowTracker", "TensorBoardTracker", "Tracker"]
 
 TRACKERS: Registry[type[Tracker]] = Registry("tracker", "siamese_mnist.trackers", Tracker)
+"""Trackers by name; each is made with a folder of its own."""
+
 TRACKERS.add("tensorboard", TensorBoardTracker)
 TRACKERS.add("mlflow", MlflowTracker)
