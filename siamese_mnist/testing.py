@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset, within
 from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.data.turned import with_extra_classes
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS, Decision, JudgedPairs
 from siamese_mnist.evaluation.judged import Weighing
@@ -335,7 +336,8 @@ def check_settings(settings: Settings | str) -> None:
     state = learned.model.state_dict()
     for name, values in state.items():
         assert bool(torch.isfinite(values).all()), f"{settings}: {name} is not finite"
-    twin, _ = _seeded(lambda: untrained(settings, dataset))
+    trained_on = with_extra_classes(dataset, settings.protocol.extra_classes)
+    twin, _ = _seeded(lambda: untrained(settings, trained_on))
     twin.load_state_dict(state)
     images, rows = to_unit(dataset.test.images), torch.arange(len(dataset.test.labels))
     scores = learned.model.score_pairs(images, rows, rows.flip(0))

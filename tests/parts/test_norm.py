@@ -67,3 +67,8 @@ def test_evaluation_and_other_memory_formats_are_pytorchs():
     norm, plain = FewChannelsNorm(6), nn.BatchNorm2d(6)
     assert torch.equal(norm(x), plain(x))
     assert torch.equal(norm.eval()(x), plain.eval()(x))
+
+
+def test_autocast_is_pytorchs():
+    x = torch.randn(4, 6, 8, 8).bfloat16().contiguous(memory_format=torch.channels_last)
+    assert torch.equal(FewChannelsNorm(6)(x), nn.BatchNorm2d(6)(x))

@@ -20,6 +20,7 @@ class FewChannelsNorm(nn.BatchNorm2d):
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) to (N, C, H, W)."""
         usual = not self.training or not x.is_contiguous(memory_format=torch.channels_last)
+        usual = usual or x.dtype != self.weight.dtype  # as under autocast
         if usual or self.momentum is None or self.running_mean is None or self.running_var is None:
             return super().forward(x)
         normed, mean, variance = cast(tuple[Tensor, Tensor, Tensor], _Normed.apply(x, self.weight, self.bias, self.eps))
