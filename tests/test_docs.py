@@ -133,7 +133,7 @@ def check_words(words: list[str], monkeypatch) -> None:
     program, *rest = words
     if program == "siamese-mnist":
         group = typer.main.get_command(app)
-        if rest and rest[0] not in ("-h", "--help"):
+        if rest and rest[0] not in ("-h", "--help", *(each for option in group.params for each in option.opts)):
             assert rest[0] in group.commands, f"no command {rest[0]!r}: {words}"
             if rest[1:] and not set(rest) & {"-h", "--help"}:
                 group.commands[rest[0]].make_context(rest[0], rest[1:])
