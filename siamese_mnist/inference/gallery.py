@@ -84,9 +84,11 @@ class Gallery:
         preprocessing: how picture files become its images; None for the verifier's own way.
 
     Example:
-        >>> gallery = Gallery(verifier)  # doctest: +SKIP
-        >>> gallery.enrol("seven", images)  # doctest: +SKIP
-        >>> gallery.identify(others)[0].name  # doctest: +SKIP
+        ```python
+        gallery = Gallery(verifier)
+        gallery.enrol("seven", images)
+        gallery.identify(others)[0].name
+        ```
         'seven'
     """
 
