@@ -87,9 +87,8 @@ class Gallery:
         ```python
         gallery = Gallery(verifier)
         gallery.enrol("seven", images)
-        gallery.identify(others)[0].name
+        gallery.identify(others)[0].name  # "seven"
         ```
-        'seven'
     """
 
     def __init__(self, verifier: Verifier, *, run: str = "", preprocessing: Preprocessing | None = None) -> None:
