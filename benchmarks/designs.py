@@ -8,7 +8,7 @@ trained again.
 
 from collections.abc import Sequence
 
-from study import arguments, publish, table
+from study import arguments, judged_cells, publish, table
 
 import siamese_mnist as sm
 from siamese_mnist.runs.comparison import Row
@@ -58,25 +58,14 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _line(row: Row) -> list[str]:
-    accuracy, errors, first = row.figure("accuracy"), row.figure("equal_error_rate"), row.versus_first
     return [
-        f"`{row.entry}`",
-        _figure(accuracy.mean, accuracy.interval),
-        _figure(first.mean, first.interval, "+") if first else "-",
-        row["verdict"] or "-",
-        _figure(errors.mean, errors.interval),
+        *judged_cells(row),
         *("-" if value is None else f"{value:{form}}" for value, form in _costs(row)),
     ]
 
 
 def _costs(row: Row) -> list[tuple[float | None, str]]:
     return [(row.parameters, ",d"), (row.train_seconds, ".1f"), (row.score_microseconds_per_pair, ".1f")]
-
-
-def _figure(mean: float | None, interval: tuple[float, float] | None, sign: str = "") -> str:
-    if mean is None:
-        return "-"
-    return f"{mean:{sign}.4f}" + (f" ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else "")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from study import publish, table
+from study import judged_cells, publish, table
 
 import siamese_mnist as sm
 from siamese_mnist.runs.comparison import Row
@@ -85,13 +85,8 @@ def _table(rows: Sequence[Row]) -> str:
 
 
 def _line(row: Row) -> list[str]:
-    accuracy, errors, first = row.figure("accuracy"), row.figure("equal_error_rate"), row.versus_first
     return [
-        f"`{row.entry}`",
-        _figure(accuracy.mean, accuracy.interval),
-        _figure(first.mean, first.interval, "+") if first else "-",
-        row["verdict"] or "-",
-        _figure(errors.mean, errors.interval),
+        *judged_cells(row),
         *(_one_shot(row, writer) for writer in ("other", "same")),
         "-" if row.train_seconds is None else f"{row.train_seconds:.0f}",
     ]
@@ -101,12 +96,6 @@ def _one_shot(row: Row, writer: str) -> str:
     runs = [read_run(folder) for folder in row.run_dirs]
     found = [each.accuracy for run in runs for each in run.one_shot if each.writer == writer]
     return f"{fmean(found):.3f}" if found else "-"
-
-
-def _figure(mean: float | None, interval: tuple[float, float] | None, sign: str = "") -> str:
-    if mean is None:
-        return "-"
-    return f"{mean:{sign}.4f}" + (f" ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else "")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 from joblib import Parallel, delayed
 from scipy.stats import t as student
 
+from siamese_mnist.runs.comparison import Row
 from siamese_mnist.runs.experiment import run_settings
 from siamese_mnist.runs.store import RunResult, find_run
 from siamese_mnist.settings.settings import Settings
@@ -81,3 +82,21 @@ def publish(text: str, output: Path | None) -> None:
 def by_group(results: Sequence[RunResult], size: int, pick: Callable[[RunResult], Any]) -> list[list[Any]]:
     """Values of consecutive groups of `size` results."""
     return [[pick(each) for each in results[start : start + size]] for start in range(0, len(results), size)]
+
+
+def judged_cells(row: Row) -> list[str]:
+    """Entry, accuracy, difference from the first entry, verdict and equal error rate of a comparison's row."""
+    accuracy, errors, first = row.figure("accuracy"), row.figure("equal_error_rate"), row.versus_first
+    return [
+        f"`{row.entry}`",
+        _figure(accuracy.mean, accuracy.interval),
+        _figure(first.mean, first.interval, "+") if first else "-",
+        row["verdict"] or "-",
+        _figure(errors.mean, errors.interval),
+    ]
+
+
+def _figure(mean: float | None, interval: tuple[float, float] | None, sign: str = "") -> str:
+    if mean is None:
+        return "-"
+    return f"{mean:{sign}.4f}" + (f" ({interval[0]:{sign}.3f} to {interval[1]:{sign}.3f})" if interval else "")

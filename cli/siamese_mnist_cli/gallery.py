@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -171,7 +171,11 @@ def _print_names(path: Path, examples: Sequence[tuple[str, str]], as_json: bool)
         table.add_row(safe(name), str(count))
     console = wide_console()
     console.print(table)
-    console.print(f"{len(counts)} names, {len(examples)} examples in {path}", markup=False)
+    console.print(f"{_count(counts, 'name')}, {_count(examples, 'example')} in {path}", markup=False)
+
+
+def _count(things: Sized, noun: str) -> str:
+    return f"{len(things):,} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _stream(

@@ -256,7 +256,7 @@ def _remarks(calibration: Calibration, false_matches: Expected) -> Iterator[str]
     if not calibration.unseen:
         yield (
             "the calibration pairs are of images that were trained on, so that the expected rates are too good; train "
-            "with --validation 0.1"
+            "with --validation 0.1 or --cross-fitting 5"
         )
     found = false_matches.rate * false_matches.effective_pairs
     if found < ENOUGH_FALSE_MATCHES:

@@ -134,17 +134,17 @@ def _trials(
     sample = _sample(data)
     graded = [(name, severity) for name in CORRUPTIONS for severity in range(1, SEVERITIES + 1)]
     total = 1 + len(graded) + len(others)
-    progress("clean", 0, total)
+    progress("conditions", 0, total)
     yield _trial(verifier, sample, sample.images, kind="clean", name="clean", severity=0)
     for number, (name, severity) in enumerate(graded, start=1):
-        progress(name, number, total)
+        progress("conditions", number, total)
         images = corrupt(name, sample.images, severity, torch.Generator().manual_seed(_SEED))
         yield _trial(verifier, sample, images, kind="corruption", name=name, severity=severity)
     for number, (name, other) in enumerate(others.items(), start=1 + len(graded)):
-        progress(name, number, total)
+        progress("conditions", number, total)
         chosen = _sample(other)
         yield _trial(verifier, chosen, chosen.images, kind="data set", name=name, severity=0)
-    progress("done", total, total)
+    progress("conditions", total, total)
 
 
 def _sample(data: LabeledImages) -> LabeledImages:

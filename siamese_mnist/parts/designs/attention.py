@@ -6,9 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.backbones import HasPlaces
-from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, MakeBackbone, PairFusion, log_odds
+from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, MakeBackbone, PairFusion, SharedBackbone, log_odds
 from siamese_mnist.parts.heads import Head
 from siamese_mnist.parts.heads.base import dense
 
@@ -85,7 +84,7 @@ class CrossAttention(nn.Module):
 
 
 @DESIGNS.register("cross-attention")
-class CrossAttentive(PairFusion):
+class CrossAttentive(SharedBackbone, PairFusion):
     """Shared weights see each image once; places of one image attend to places of the other, in both directions."""
 
     backbone: Places
@@ -103,27 +102,6 @@ class CrossAttentive(PairFusion):
     def head_features(cls, backbone: nn.Module) -> int:  # noqa: ARG003
         """Length of a comparison."""
         return _WIDTH
-
-    def class_features(self, images: Tensor) -> Tensor:
-        """Features (N, K F) of images (N, C, H, W)."""
-        return cast(Tensor, self.backbone(images))
-
-    def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
-        """Features (2 P, K F) of images (P, C, H, W) and (P, C, H, W), left ones first."""
-        return cast(Tensor, self.backbone(torch.cat([left, right])))
-
-    @torch.no_grad()
-    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
-        """Features (N, K F) of images (N, C, H, W), in evaluation mode."""
-        return torch.cat([self.backbone(chunk) for chunk in images.split(CHUNK)])
-
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Features of some pairs out of a bank of all images: (2 rows, K F), left ones first."""
-        return bank[torch.cat([pairs.left[rows], pairs.right[rows]])]
-
-    def pairs_per_bank(self, pairs: Pairs) -> int:
-        """Largest number of pairs whose features are kept in memory at a time: all, as the bank holds images."""
-        return len(pairs.same)
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" (P,) of images (P, C, H, W) and (P, C, H, W) in [0, 1]."""

@@ -282,6 +282,31 @@ def tiled(left: Tensor, right: Tensor, tile: int, score: Callable[[Tensor, Tenso
     return matrix
 
 
+class SharedBackbone(Design):
+    """One backbone sees every image by itself, so that a frozen one sees it once for all its pairs."""
+
+    def class_features(self, images: Tensor) -> Tensor:
+        """Features (N, D) of images (N, C, H, W)."""
+        return cast(Tensor, self.backbone(images))
+
+    def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
+        """Features (2 P, D) of images (P, C, H, W) and (P, C, H, W), left ones first, in one pass."""
+        return cast(Tensor, self.backbone(torch.cat([left, right])))
+
+    @torch.no_grad()
+    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
+        """Features (N, D) of images (N, C, H, W), in evaluation mode."""
+        return torch.cat([self.backbone(chunk) for chunk in images.split(CHUNK)])
+
+    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
+        """Features of some pairs out of a bank of all images: (2 rows, D), left ones first."""
+        return bank[torch.cat([pairs.left[rows], pairs.right[rows]])]
+
+    def pairs_per_bank(self, pairs: Pairs) -> int:
+        """Largest number of pairs whose features are kept in memory at a time: all, as the bank holds images."""
+        return len(pairs.same)
+
+
 def log_odds(logits: Tensor) -> Tensor:
     """Log-odds of class 1 of logits (P, 2): (P,)."""
     return logits[:, 1] - logits[:, 0]

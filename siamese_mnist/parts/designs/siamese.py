@@ -7,7 +7,16 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.parts.designs.base import CHUNK, DESIGNS, SCORED, Design, MakeBackbone, tiled, to_unit
+from siamese_mnist.parts.designs.base import (
+    CHUNK,
+    DESIGNS,
+    SCORED,
+    Design,
+    MakeBackbone,
+    SharedBackbone,
+    tiled,
+    to_unit,
+)
 from siamese_mnist.parts.heads import SiameseHead
 from siamese_mnist.parts.losses import Supervision
 
@@ -105,7 +114,7 @@ class LateFusion(Design):
 
 
 @DESIGNS.register("siamese")
-class Siamese(LateFusion):
+class Siamese(SharedBackbone, LateFusion):
     """Late fusion: one backbone with shared weights embeds each image once, and a head compares two embeddings."""
 
     embeds = True
@@ -113,23 +122,6 @@ class Siamese(LateFusion):
     def side_features(self, images: Tensor, side: int) -> Tensor:
         """Features (N, D) of images (N, C, H, W), the same on both sides."""
         return cast(Tensor, self.backbone(images))
-
-    def class_features(self, images: Tensor) -> Tensor:
-        """Features (N, D) of images (N, C, H, W)."""
-        return cast(Tensor, self.backbone(images))
-
-    def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
-        """Features (2 P, D) of images (P, C, H, W) and (P, C, H, W), left ones first, in one pass."""
-        return cast(Tensor, self.backbone(torch.cat([left, right])))
-
-    @torch.no_grad()
-    def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
-        """Features (N, D) of images (N, C, H, W), in evaluation mode."""
-        return torch.cat([self.backbone(chunk) for chunk in images.split(CHUNK)])
-
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Features of some pairs out of a bank of all images: (2 rows, D), left ones first."""
-        return bank[torch.cat([pairs.left[rows], pairs.right[rows]])]
 
     def embed_batch(self, images: Tensor) -> Tensor:
         """Embeddings (N, E) of images (N, C, H, W) in [0, 1]."""
