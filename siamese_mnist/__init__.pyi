@@ -22,6 +22,8 @@ from .evaluation import identification_rate as identification_rate
 from .evaluation import metric as metric
 from .evaluation import open_set_by_size as open_set_by_size
 from .evaluation import open_set_rates as open_set_rates
+from .inference.disjoint import ImageDisjointKFold as ImageDisjointKFold
+from .inference.estimator import SiameseClassifier as SiameseClassifier
 from .inference.gallery import Gallery as Gallery
 from .inference.galleryfile import open_gallery as open_gallery
 from .inference.galleryfile import save_gallery as save_gallery

@@ -65,7 +65,7 @@ NOT_RUN = {
 }
 # Less work in Python snippets: page, text, what stands in its place.
 SHORTER = [
-    ("using.md", "draw_pairs(labels, 2000", "draw_pairs(labels, 60"),
+    ("using.md", "draw_pairs(labels, 2000", "draw_pairs(labels[:20], 60"),
     ("using.md", "epochs=3", "epochs=1"),
 ]
 # Inline code that is a whole command.

@@ -5,10 +5,12 @@ All take any number of images, prepared as `export.json` says: uint8 (N, H, W) i
 - `pair_scorer.onnx`: `left`, `right` (P, H, W) to `score` (P,) and `probability` of "same" (P,).
 - `embedder.onnx`, designs that embed only: `images` (N, H, W) to `embeddings` (N, E).
 - `embedding_scorer.onnx`, designs that embed only: `left`, `right` (P, E) to `score` (P,) and `probability` (P,).
-- `export.json`: threshold, slope, size and channels of the images, and how a picture file becomes one.
+- `export.json`: threshold, slope, size and channels of the images, and how a picture file becomes one. Each network
+  has the same text in its metadata, under `siamese_mnist`.
 """
 
 import contextlib
+import functools
 import io
 import json
 import logging
@@ -26,6 +28,9 @@ from siamese_mnist.evaluation import Decision
 from siamese_mnist.inference.verifier import Verifier
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.system.files import unfinished
+
+METADATA = "siamese_mnist"
+"""Under which a network's metadata have the text of `export.json`."""
 
 _PACKAGES = ("onnx", "onnxscript")
 _OPSET = 18
@@ -118,17 +123,6 @@ def _write(verifier: Verifier, folder: Path) -> None:
     model, (height, width) = verifier.model, verifier.image_size
     shape = (height, width) if verifier.channels == 1 else (verifier.channels, height, width)
     images = torch.zeros(2, *shape, dtype=torch.uint8)
-    outputs = ["score", "probability"]
-    # The two example inputs must not be one tensor, or the exporter takes them for one input.
-    pair = (images, images.clone())
-    _export(PairScorer(model, verifier.decision), pair, ["left", "right"], outputs, folder / "pair_scorer.onnx")
-    if model.embeds:
-        embedder = Embedder(model)
-        with torch.no_grad():
-            embedded = embedder(images)
-        _export(embedder, (images,), ["images"], ["embeddings"], folder / "embedder.onnx")
-        scorer = EmbeddingScorer(model, verifier.decision)
-        _export(scorer, (embedded, embedded.clone()), ["left", "right"], outputs, folder / "embedding_scorer.onnx")
     about = {
         "image_size": [height, width],
         "channels": verifier.channels,
@@ -136,10 +130,24 @@ def _write(verifier: Verifier, folder: Path) -> None:
         "threshold": verifier.decision.threshold,
         "slope": verifier.decision.slope,
     }
+    outputs = ["score", "probability"]
+    write = functools.partial(_export, about=json.dumps(about))
+    # The two example inputs must not be one tensor, or the exporter takes them for one input.
+    pair = (images, images.clone())
+    write(PairScorer(model, verifier.decision), pair, ["left", "right"], outputs, folder / "pair_scorer.onnx")
+    if model.embeds:
+        embedder = Embedder(model)
+        with torch.no_grad():
+            embedded = embedder(images)
+        write(embedder, (images,), ["images"], ["embeddings"], folder / "embedder.onnx")
+        scorer = EmbeddingScorer(model, verifier.decision)
+        write(scorer, (embedded, embedded.clone()), ["left", "right"], outputs, folder / "embedding_scorer.onnx")
     (folder / "export.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
-def _export(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path) -> None:
+def _export(
+    module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], path: Path, *, about: str
+) -> None:
     batch = torch.export.Dim("batch", min=1)
     try:
         with _quiet():
@@ -154,6 +162,7 @@ def _export(module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], out
                 verbose=False,
             )
             assert program is not None
+            program.model.metadata_props[METADATA] = about
             program.save(path, external_data=False)
     # The exporter answers what it cannot express with exceptions of many kinds.
     except Exception as error:

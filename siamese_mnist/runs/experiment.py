@@ -109,7 +109,7 @@ def run_settings(
     """
     start = time.perf_counter()
     check_writable(Path(runs_dir))
-    _check_device(device)
+    check_device(device)
     with threads(RUN_THREADS):
         if dataset is None:
             dataset = load_dataset(settings.dataset, data_dir, download, **settings.dataset_options)
@@ -375,7 +375,8 @@ def _result(work: _Work, trained: Learned, assessment: Assessment, **measured: A
     )
 
 
-def _check_device(name: str) -> None:
+def check_device(name: str) -> None:
+    """Raises UsageError, naming it, if PyTorch cannot compute on a device."""
     try:
         torch.ones(1, device=name).cpu()
     except (RuntimeError, AssertionError) as error:

@@ -6,14 +6,19 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.exceptions import FitFailedWarning, NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from siamese_mnist import draw_pairs
+from siamese_mnist import draw_pairs, load
+from siamese_mnist.inference.disjoint import ImageDisjointKFold
 from siamese_mnist.inference.estimator import SiameseClassifier
+from siamese_mnist.settings.grammar import SETTINGS
 
 QUICK = {"image_size": None, "backbone": "report", "epochs": 1}
 
@@ -23,7 +28,7 @@ EXCEPTIONS = {
 }
 
 
-def expected(estimator):  # noqa: ARG001
+def expected(_):
     return EXCEPTIONS
 
 
@@ -118,3 +123,89 @@ def test_classes(data):
         SiameseClassifier().fit(data[0], np.arange(600) % 3)
     with pytest.raises(ValueError, match="one class only"):
         SiameseClassifier().fit(data[0], np.ones(600))
+
+
+NOT_OF_PAIRS = {  # what pairs at hand leave nothing to set of: their number and images, class labels, phase 1
+    *("seed", "vary", "dataset", "dataset_options", "split", "fold", "curve", "supervision", "extra_classes"),
+    *("train_pairs", "test_pairs", "test_protocol", "same_fraction", "pair_seed", "validation", "cross_fitting"),
+    *("pretrain_epochs", "pretrain_batch_size", "pretrain_learning_rate"),
+}
+
+
+def test_every_setting_of_a_training_is_a_parameter():
+    names = {field.name for field in SETTINGS.values()}
+    given = set(SiameseClassifier().get_params())
+    assert given == names - NOT_OF_PAIRS | {"variant", "image_size", "channels", "device", "random_state"}
+    changed = {"augmentation": {"rotate": 10.0}, "schedule": "triangle", "loss": "triplet", "device": "cpu"}
+    assert SiameseClassifier().set_params(**changed).get_params().items() >= changed.items()
+
+
+def test_a_search_varies_parts_augmentation_and_device(data):
+    grid = {
+        "backbone": ["convnet", "report"],
+        "augmentation": [None, {"shift": 2.0}],
+        "device": ["cpu", "no-such-device"],
+    }
+    rows = slice(60)
+    search = GridSearchCV(
+        SiameseClassifier(epochs=1, random_state=0),
+        grid,
+        cv=ImageDisjointKFold(2),
+        refit=False,
+        error_score=-1.0,
+    )
+    with pytest.warns(FitFailedWarning, match="device 'no-such-device' cannot be used"):
+        search.fit(data[0][rows], data[1][rows])
+    found = search.cv_results_
+    failed = found["param_device"] == "no-such-device"
+    assert (found["mean_test_score"][failed] == -1).all()
+    assert (found["mean_test_score"][~failed] > 0).all()
+
+
+def test_settings_reach_the_training(data):
+    rows = slice(100)
+    plain = SiameseClassifier(epochs=1, random_state=0).fit(data[0][rows], data[1][rows])
+    for changes in (
+        {"augmentation": {"rotate": 20.0}},
+        {"schedule": "triangle"},
+        {"loss_options": {"neg_margin": 0.2}},
+        {"recipe": "fast", "head": "distance", "loss": "contrastive"},
+    ):
+        other = clone(plain).set_params(**changes).fit(data[0][rows], data[1][rows])
+        assert not np.array_equal(other.decision_function(data[0][rows]), plain.decision_function(data[0][rows]))
+
+
+def test_rows_sorted_by_answer_are_calibrated(monkeypatch, data):
+    monkeypatch.setattr("siamese_mnist.inference.estimator.CALIBRATION_PAIRS", 200)
+    order = np.argsort(data[1], kind="stable")
+    fitted = SiameseClassifier(epochs=1, random_state=0).fit(data[0][order], data[1][order])
+    assert fitted.verifier_.operating_point(max_fmr=0.1).impostor_pairs < 200
+
+
+def test_a_trained_run_as_a_classifier(finished, data, small):
+    verifier = load(finished["siamese"].run_dir)
+    model = SiameseClassifier.from_verifier(verifier)
+    images = small.train.images
+    pairs = draw_pairs(small.train.labels, 600, generator=torch.Generator().manual_seed(0))
+    np.testing.assert_array_equal(model.predict(data[0]), verifier.predict(images[pairs.left], images[pairs.right]))
+    assert CalibratedClassifierCV(FrozenEstimator(model)).fit(*data).predict_proba(data[0][:3]).shape == (3, 2)
+    with pytest.raises(ValueError, match="expecting 1568 features"):
+        model.predict(data[0][:, 1:])
+    with pytest.raises(NotFittedError):
+        clone(model).predict(data[0])
+
+
+def test_colour():
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 80, (40, 3, 8, 10))
+    hue = np.arange(40) % 3
+    images[np.arange(40), hue] += 150
+    left, right = generator.integers(0, 40, (2, 300))
+    table = np.concatenate([images[left].reshape(300, -1), images[right].reshape(300, -1)], axis=1)
+    same = hue[left] == hue[right]
+    model = SiameseClassifier(image_size=(8, 10), channels=3, random_state=0).fit(table, same)
+    assert model.score(table, same) > 0.95  # grey tells nothing
+    with pytest.raises(ValueError, match="two images of 8 x 10, that is 160 pixels, got 480"):
+        clone(model).set_params(channels=1).fit(table, same)
+    with pytest.raises(ValueError, match="channels must be 1 or 3, got 2"):
+        clone(model).set_params(channels=2).fit(table, same)

@@ -36,9 +36,12 @@ def build(design, backbone, head, loss):
     return Verifier(model, Decision(0.3, 1.2), image_size=(28, 28))
 
 
+def session(path):
+    return pytest.importorskip("onnxruntime").InferenceSession(path)
+
+
 def run(path, **given):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    return onnxruntime.InferenceSession(path).run(None, given)
+    return session(path).run(None, given)
 
 
 def check(verifier, folder, images):
@@ -77,6 +80,8 @@ def test_trained_runs(variant, finished, small, tmp_path):
         "threshold": decision.threshold,
         "slope": decision.slope,
     }
+    for path in (tmp_path / "onnx").glob("*.onnx"):
+        assert json.loads(session(path).get_modelmeta().custom_metadata_map["siamese_mnist"]) == about
 
 
 def test_mistakes(tmp_path, monkeypatch):
