@@ -51,6 +51,7 @@ def run(
 
 def _print_summary(result: Any) -> None:
     from siamese_mnist.evaluation.metrics import headline_metrics
+    from siamese_mnist.runs.experiment import TEST_PAIRS
 
     console = Console(highlight=False, soft_wrap=True)
     test = result.test
@@ -68,9 +69,10 @@ def _print_summary(result: Any) -> None:
         "run": result.run_dir,
     }
     asked = result.config["protocol"]
+    tested = asked["test_pairs"] or (TEST_PAIRS if asked["test_protocol"] == "random" else None)
     for kind, wanted, drawn in (
         ("training", asked["train_pairs"], result.train.pairs),
-        ("test", asked["test_pairs"], test.pairs),
+        ("test", tested, test.pairs),
     ):
         if wanted and drawn < wanted:
             lines[f"{kind} pairs"] = f"{drawn:,}, all that there are, where {wanted:,} were asked for"

@@ -1,13 +1,14 @@
 """From settings to a trained, evaluated, saved run: prepare, train, assess, write."""
 
 import dataclasses
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, hold_back, load_dataset, split_dataset
 from siamese_mnist.data.brightness import Brightness
@@ -174,7 +175,12 @@ def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
             f"cross_fitting={protocol.cross_fitting} has no effect: the split {settings.split} keeps validation "
             "images, on which threshold and calibration are fitted; set cross_fitting to 0"
         )
+    _check_enough(dataset.train.labels, "training")
+    _check_enough(dataset.test.labels, "test")
+    own = dataset.validation is None and protocol.validation > 0
     dataset = with_extra_classes(hold_back(dataset, protocol.validation), protocol.extra_classes)
+    if own:
+        _check_validation(dataset, protocol.validation)
     dataset = _with_own_images(dataset, settings)
     train_pairs, test_pairs = _draw(dataset, settings)
     training, test = (part.to(device) for part in (dataset.train, dataset.test))
@@ -382,6 +388,28 @@ def check_device(name: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"device {name!r} cannot be used ({reason}); cpu always can") from error
+
+
+def _check_enough(labels: Tensor, part: str) -> None:
+    """Raises UsageError, saying how many are needed, if images of these labels (N,) give no pairs of both kinds."""
+    sizes = labels.unique(return_counts=True)[1].tolist()
+    if len(sizes) < 2 or max(sizes) < 2:
+        raise UsageError(
+            f"too few {part} images: {len(sizes)} {'class' if len(sizes) == 1 else 'classes'} with at most "
+            f"{max(sizes, default=0)} of each; at least 2 classes are needed, and 2 images of a class"
+        )
+
+
+def _check_validation(dataset: SplitDataset, share: float) -> None:
+    """Raises UsageError, saying how many are needed, if a share of the training images gives no pairs to fit on."""
+    kept = dataset.validation
+    sizes = [] if kept is None else kept.labels.unique(return_counts=True)[1].tolist()
+    if len(sizes) < 2 or max(sizes) < 2:
+        needed = next(count for count in itertools.count(2) if round(share * count) >= 2)
+        raise UsageError(
+            f"validation={share:g} keeps at most {max(sizes, default=0)} images of each of {len(sizes)} classes, and 2 "
+            f"of 2 or more are needed; give {needed} or more training images of every class, or set validation to more"
+        )
 
 
 def _with_own_images(dataset: SplitDataset, settings: Settings) -> SplitDataset:

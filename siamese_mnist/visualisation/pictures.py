@@ -18,6 +18,7 @@ from siamese_mnist.visualisation import figures
 
 _MAPPED_IMAGES = 300
 _EXPLAINED_PAIRS = 6
+_SHORT_NAME = 6  # characters
 
 
 class Picture(NamedTuple):
@@ -49,6 +50,11 @@ class Finished:
     def decision(self) -> Decision:
         """The run's threshold and calibration."""
         return self.run.decision
+
+    @property
+    def drawn_classes(self) -> list[str]:
+        """Class names as Matplotlib takes them, to which two dollar signs are a formula."""
+        return [name.replace("$", r"\$") for name in self.classes]
 
 
 def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str | None = None) -> Finished:
@@ -218,7 +224,7 @@ def _digits(finished: Finished) -> Picture:
         "Each cell is a pair of classes, in either order; the diagonal holds the same pairs. Darker (on dark ground: "
         "brighter) blue: more errors.",
         _most_confused(correct, left, right, finished.classes),
-        figures.digit_errors(correct, left, right, finished.classes),
+        figures.digit_errors(correct, left, right, finished.drawn_classes),
     )
 
 
@@ -234,12 +240,15 @@ def _embeddings(finished: Finished) -> Picture | None:
         "Each character is a test image of that class, where its embedding lies in the plane of largest variance "
         "(principal components). Classes that overlap here may still be apart in the other dimensions.",
         f"Scatter of {len(embeddings)} test images in two of {embeddings.shape[1]} dimensions.",
-        figures.embedding_map(embeddings, finished.labels[shown], finished.classes),
+        figures.embedding_map(embeddings, finished.labels[shown], finished.drawn_classes),
     )
 
 
 def _hardest(finished: Finished) -> Picture:
-    names, probability = finished.classes, finished.decision.probability(finished.scores)
+    names, probability = (
+        [_short(name) for name in finished.drawn_classes],
+        finished.decision.probability(finished.scores),
+    )
     pairs = zip(finished.labels[finished.left], finished.labels[finished.right], probability, strict=True)
     return Picture(
         "hardest",
@@ -258,6 +267,11 @@ def _hardest(finished: Finished) -> Picture:
     )
 
 
+def _short(name: str) -> str:
+    """A class name that fits below a small image."""
+    return name if len(name) <= _SHORT_NAME else f"{name[: _SHORT_NAME - 1]}…"
+
+
 def _explained(finished: Finished) -> Picture | None:
     """The wrong answers that were surest, explained; None where all answers are right."""
     sureness = np.abs(finished.decision.probability(finished.scores) - 0.5)
@@ -265,7 +279,7 @@ def _explained(finished: Finished) -> Picture | None:
     rows = wrong[np.argsort(-sureness[wrong], kind="stable")][:_EXPLAINED_PAIRS]
     if not rows.size:
         return None
-    verifier, names = load(finished.run.run_dir), finished.classes
+    verifier, names = load(finished.run.run_dir), finished.drawn_classes
     pairs = [(finished.images[finished.left[row]], finished.images[finished.right[row]]) for row in rows]
     labels = [(finished.labels[finished.left[row]], finished.labels[finished.right[row]]) for row in rows]
     said = ["same" if each else "different" for each in finished.decision.predict(finished.scores[rows])]

@@ -176,7 +176,7 @@ def test_folder_without_classes(root):
 def test_folder_without_images(root):
     for path in (root / "test").glob("*/*.png"):
         path.unlink()
-    with pytest.raises(DataError, match=f"{root / 'test'} has no images"):
+    with pytest.raises(DataError, match=f"{root / 'test'} has no images to train or to test"):
         load_dataset("folder", root)
 
 
@@ -210,3 +210,62 @@ def test_normalised_image_without_ink_is_named(root):
     assert len(load_dataset("folder", root).test.images) == 4
     with pytest.raises(DataError, match=str(path)):
         load_dataset("folder-normalised", root)
+
+
+def flat(root):
+    """The pictures of both parts in one folder a class."""
+    for split in ("train", "test"):
+        for path in sorted((root / split).glob("*/*.png")):
+            (root / path.parent.name).mkdir(exist_ok=True)
+            path.rename(root / path.parent.name / f"{split}-{path.name}")
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        (root / split).rmdir()
+    return root
+
+
+def test_folders_of_classes_alone_are_divided(root):
+    loaded = load_dataset("folder", flat(root))
+    assert loaded.classes == ("naught", "one")
+    assert loaded.train.labels.tolist() == [0] * 4 + [1] * 4
+    assert loaded.test.labels.tolist() == [0, 1]
+    seen = {image.numpy().tobytes() for part in (loaded.train, loaded.test) for image in part.images}
+    assert len(seen) == 10
+    assert torch.equal(load_dataset("folder", root).test.images, loaded.test.images)
+    for path in sorted((root / "one").iterdir())[2:]:
+        path.unlink()
+    assert load_dataset("folder", root).test.labels.tolist() == [0]  # two are too few to divide
+
+
+def test_folders_without_images_to_divide(root):
+    for path in flat(root).glob("*/*.png"):
+        path.unlink()
+    with pytest.raises(DataError, match=f"{root} has no images to train or to test on; .* at least three of a class"):
+        load_dataset("folder", root)
+
+
+def write_groups(root, groups, header="file,group"):
+    (root / "who.csv").write_text("\n".join([header, *(f"{file},{group}" for file, group in groups.items())]))
+
+
+@pytest.mark.parametrize("name", ["folder", "folder-normalised"])
+def test_groups_of_a_csv_file(root, name):
+    paths = sorted(path.relative_to(root).as_posix() for path in root.glob("*/*/*.png"))
+    write_groups(root, {path: "anna" if path.endswith("1.png") else "Zoë, jr." for path in paths} | {"else": "x"})
+    text = (root / "who.csv").read_text()
+    (root / "who.csv").write_text(text.replace("Zoë, jr.", '"Zoë, jr."'))
+    loaded = load_dataset(name, root, groups="who.csv")
+    assert loaded.train.groups.tolist() == [0, 1, 0] * 2  # Zoë comes before anna
+    assert loaded.test.groups.tolist() == [0, 1] * 2
+    assert load_dataset(name, root).train.groups is None
+
+
+def test_groups_that_cannot_be_used(root):
+    with pytest.raises(DataError, match=r"who\.csv cannot be read \(No such file or directory\)"):
+        load_dataset("folder", root, groups="who.csv")
+    write_groups(root, {"train/one/0.png": "anna"}, header="file,writer")
+    with pytest.raises(DataError, match=r"who\.csv has no column 'group'; its first line must name file and group"):
+        load_dataset("folder", root, groups="who.csv")
+    write_groups(root, {"train/one/0.png": "anna"})
+    with pytest.raises(DataError, match=r"gives no group of .*0\.png; add a row with train/naught/0\.png"):
+        load_dataset("folder", root, groups="who.csv")
