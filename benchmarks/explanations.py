@@ -20,7 +20,8 @@ import torch
 from siamese_mnist.data import load_dataset
 from siamese_mnist.data.pairs import draw_pairs
 from siamese_mnist.errors import UsageError
-from siamese_mnist.inference.verifier import load, locate
+from siamese_mnist.inference.saved import locate
+from siamese_mnist.inference.verifier import load
 
 
 def main() -> None:

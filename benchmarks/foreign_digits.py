@@ -29,7 +29,8 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import evaluate
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.inference.prediction import Answer, FilePair, answer_files
-from siamese_mnist.inference.verifier import Verifier, load, locate
+from siamese_mnist.inference.saved import locate
+from siamese_mnist.inference.verifier import Verifier, load
 
 
 def write_images(folder: Path, enlarge_to: tuple[int, int] | None) -> list[str]:

@@ -24,7 +24,8 @@ from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import evaluate
 from siamese_mnist.evaluation.intervals import accuracy_interval
-from siamese_mnist.inference.verifier import Verifier, load, locate
+from siamese_mnist.inference.saved import locate
+from siamese_mnist.inference.verifier import Verifier, load
 
 
 def parts_of(test: LabeledImages) -> dict[str, LabeledImages]:

@@ -83,13 +83,13 @@ SPLITS: Registry[Any] = Registry(
     "split",
     "siamese_mnist.splits",
     "siamese_mnist.data.splits:Split",
-    home=Home("siamese_mnist.data", "images classes groups classes+groups within"),
+    home=Home("siamese_mnist.data.within", "images classes groups classes+groups within"),
 )
 DATASETS: Registry[Any] = Registry(
     "data set",
     "siamese_mnist.datasets",
     home=Home(
-        "siamese_mnist.data",
+        "siamese_mnist.data.loading",
         "mnist-tenth glyphs folder folder-normalised mnist fashion-mnist kmnist qmnist emnist-digits emnist-letters "
         "emnist-balanced omniglot",
     ),

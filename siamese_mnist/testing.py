@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset, within
+from siamese_mnist.data import SPLITS, Dataset, LabeledImages, load_dataset, split_dataset
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.data.turned import with_extra_classes
+from siamese_mnist.data.within import within
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import METRICS, Decision, JudgedPairs
 from siamese_mnist.evaluation.judged import Weighing

@@ -1,13 +1,16 @@
 """`siamese-mnist predict`: whether images show the same class, for one pair or for many."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +18,10 @@ from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.preparing import chosen_preprocessing, named_override
 from siamese_mnist_cli.skipped import located
 from siamese_mnist_cli.tables import point_lines, safe, tell
+
+if TYPE_CHECKING:
+    from siamese_mnist.inference.judge import Judge
+    from siamese_mnist.inference.saved import Saved
 
 Images = Annotated[
     list[Path] | None,
@@ -45,6 +52,8 @@ def predict(
     Images may be of any format, size and colour, and are prepared as the run's training images were. For many pairs,
     rows are printed as CSV while they are found; pairs that cannot be answered are listed on stderr at the end.
     """
+    # One pair is too little work for a thread a core, which would wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from siamese_mnist.errors import UsageError
     from siamese_mnist.inference.prediction import (
         Failure,
@@ -54,7 +63,7 @@ def predict(
         pairs_of_csv,
         pairs_of_folder,
     )
-    from siamese_mnist.inference.verifier import load
+    from siamese_mnist.inference.saved import Saved
 
     named = images or []
     source = pairs or (named[0] if len(named) == 1 and named[0].is_dir() else None)
@@ -64,7 +73,7 @@ def predict(
         raise UsageError(f"name two images, one folder of images, or a file with --pairs; got {len(named)} images")
     total = count_pairs(source) if source else 1
     place = located(run, runs_dir)
-    verifier = load(place)
+    verifier = _judge(Saved.at(place), one_pair=source is None)
     chosen = chosen_preprocessing(verifier, normalise)
     override = named_override(verifier, chosen)
     wish = {
@@ -96,6 +105,23 @@ def predict(
         for failure in failures:
             print(f"pair {failure.row}: {safe(failure.reason)}", file=sys.stderr)
         raise UsageError(f"{len(failures)} of {total} pairs have no answer; they are listed above")
+
+
+def _judge(saved: Saved, *, one_pair: bool) -> Judge:
+    """A saved model: for one pair without PyTorch if it can do that, and with PyTorch else."""
+    from siamese_mnist.inference.saved import recorded
+    from siamese_mnist.runs.scorer import ScorerError
+
+    if one_pair:
+        try:
+            if judge := recorded(saved):
+                return judge
+        except ScorerError as error:
+            tell(f"scorer.json of {saved.place} cannot be used ({error}); PyTorch scores in its place")
+    with progress.starting():
+        from siamese_mnist.inference.verifier import load_saved
+
+        return load_saved(saved)
 
 
 def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None, *, in_words: bool) -> list[Any]:

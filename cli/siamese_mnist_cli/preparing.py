@@ -8,10 +8,10 @@ from siamese_mnist_cli.tables import tell
 
 if TYPE_CHECKING:
     from siamese_mnist.data.preprocessing import Preprocessing
-    from siamese_mnist.inference.verifier import Verifier
+    from siamese_mnist.inference.judge import Judge
 
 
-def chosen_preprocessing(verifier: Verifier, normalise: bool | None) -> Preprocessing:
+def chosen_preprocessing(verifier: Judge, normalise: bool | None) -> Preprocessing:
     """The preprocessing that `--normalise/--no-normalise` asks for; the verifier's own without."""
     from siamese_mnist.data.preprocessing import Preprocessing
 
@@ -22,7 +22,7 @@ def chosen_preprocessing(verifier: Verifier, normalise: bool | None) -> Preproce
     return chosen
 
 
-def named_override(verifier: Verifier, chosen: Preprocessing) -> dict[str, Any]:
+def named_override(verifier: Judge, chosen: Preprocessing) -> dict[str, Any]:
     """What JSON says, and stderr now, of a preprocessing that is not the run's own; nothing where it is."""
     own = verifier.preprocessing
     if chosen == own:

@@ -29,8 +29,8 @@ def name_skipped_before(variant: str | None, runs_dir: Path) -> None:
 
 
 def located(name: str, runs_dir: Path) -> Path:
-    """The run or bundle that a user means, see `inference.verifier.locate`; damaged runs on the way are named."""
-    from siamese_mnist.inference.verifier import locate
+    """The run or bundle that a user means, see `inference.saved.locate`; damaged runs on the way are named."""
+    from siamese_mnist.inference.saved import locate
 
     if not os.path.lexists(name):
         name_skipped_before(name, runs_dir)

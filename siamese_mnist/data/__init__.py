@@ -1,55 +1,7 @@
 """Data sets: the built-in images, IDX files of the MNIST family, and folders of images."""
 
-import os
-from pathlib import Path
-from typing import Any
+import lazy_loader
 
-from siamese_mnist.data import builtin, folder, idx, omniglot  # noqa: F401
-from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages, checked
-from siamese_mnist.data.preprocessing import Preprocessing
-from siamese_mnist.data.splits import SPLITS, Split, SplitDataset, hold_back, split_dataset
-from siamese_mnist.data.within import within
-
-__all__ = [
-    "DATASETS",
-    "SPLITS",
-    "DataError",
-    "Dataset",
-    "LabeledImages",
-    "Preprocessing",
-    "Split",
-    "SplitDataset",
-    "default_root",
-    "hold_back",
-    "load_dataset",
-    "split_dataset",
-    "within",
-]
-
-
-def default_root() -> Path:
-    """Folder that data sets are read from and downloaded to unless another is named."""
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "siamese-mnist"
-
-
-def load_dataset(name: str, root: str | Path | None = None, download: bool = False, **options: Any) -> Dataset:
-    """Loads a registered data set into memory.
-
-    Args:
-        name: a name in `DATASETS`; "mnist-tenth" and "glyphs" need no file and no network.
-        root: folder with the files, by default `~/.cache/siamese-mnist`.
-        download: fetch missing files of the MNIST family with torchvision.
-        **options: the data set's own options, as `siamese-mnist list datasets` shows them.
-
-    Returns:
-        Training and test set: see `LabeledImages`.
-
-    Raises:
-        UnknownPartError: if no data set has that name.
-        UsageError: if it has no such option, or refuses its value.
-        DataError: if files are missing or damaged, or a download fails.
-    """
-    loader = DATASETS[name]
-    DATASETS.check_options(name, options)
-    return checked(loader(Path(root) if root else default_root(), download, **options), name)
+# The names are those of `__init__.pyi`, each loaded when it is first asked for: how a picture file is prepared, and
+# which data sets there are, is known without PyTorch.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

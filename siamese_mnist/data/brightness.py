@@ -1,13 +1,16 @@
 """Whether a picture is as light as the images that a model was trained on: dark on light shows where it is unusual."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Standard deviations: at most 3.9 on held-out images of mnist-tenth and glyphs, at least 8 on the same inverted.
 _FAR = 6.0
@@ -30,6 +33,8 @@ class Brightness:
     @classmethod
     def of(cls, images: Tensor) -> Self:
         """That of images (N, C, H, W) uint8."""
+        import torch
+
         means = torch.cat([part.double().mean((1, 2, 3)) / 255 for part in images.split(_AT_A_TIME)])
         return cls(float(means.mean()), float(means.std(correction=0)))
 

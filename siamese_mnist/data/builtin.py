@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
@@ -32,6 +31,8 @@ def load_mnist_tenth(root: Path | None = None, download: bool = False) -> Datase
     Raises:
         DataError: if the file in the installed package is damaged.
     """
+    import torch
+
     arrays = _read("mnist-tenth.npz")
     train, test = (
         LabeledImages(
@@ -58,6 +59,8 @@ def load_glyphs(root: Path | None = None, download: bool = False) -> Dataset:  #
     Raises:
         DataError: if the file in the installed package is damaged.
     """
+    import torch
+
     arrays = _read("glyphs.npz")
     images, labels, groups = (torch.from_numpy(arrays[name]) for name in ("images", "labels", "writers"))
     glyphs = LabeledImages(images.unsqueeze(1), labels, groups)

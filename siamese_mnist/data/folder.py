@@ -1,20 +1,23 @@
 """A data set of one's own: folders of image files, one folder a class."""
 
+from __future__ import annotations
+
 import csv
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from siamese_mnist.data.folds import by_label
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
 from siamese_mnist.data.normalisation import ImageError, read_image
 from siamese_mnist.data.picture import pixels, read_size
 from siamese_mnist.data.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Pixels = NDArray[np.uint8]  # (C, H, W)
 Reader = Callable[[Path], Pixels]
@@ -129,6 +132,10 @@ def _labelled(folder: Path, classes: tuple[str, ...]) -> Files:
 
 def _divided(files: Files) -> tuple[Files, Files]:
     """Files that train and files that test; of a class with fewer than three images, all train."""
+    import torch
+
+    from siamese_mnist.data.folds import by_label
+
     labels = torch.tensor([label for _, label in files], dtype=torch.int64)
     sizes = torch.bincount(labels, minlength=1)
     tested = (sizes / _TESTED).round().long().clamp(min=1).where(sizes > 2, 0)
@@ -141,6 +148,8 @@ def _divided(files: Files) -> tuple[Files, Files]:
 
 def _group_numbers(root: Path, table: Path, parts: Sequence[Sequence[Path]]) -> list[Tensor]:
     """The groups of every part's files, out of a CSV file, in one numbering."""
+    import torch
+
     try:
         with table.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -158,6 +167,8 @@ def _group_numbers(root: Path, table: Path, parts: Sequence[Sequence[Path]]) -> 
 
 
 def _read_part(place: Path, files: Files, read: Reader) -> LabeledImages:
+    import torch
+
     if not files:
         raise DataError(
             f"{place} has no images to train or to test on; put image files into its class folders, at least three of "

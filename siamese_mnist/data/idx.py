@@ -4,18 +4,22 @@ torchvision's own readers want one fixed folder layout and unpacked files; this 
 gzip files, such as the ones that Linux distributions package.
 """
 
+from __future__ import annotations
+
 import gzip
 import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
 from siamese_mnist.data.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _DIGITS = tuple("0123456789")
@@ -111,6 +115,8 @@ def read_idx(path: Path) -> Tensor:
     Raises:
         DataError: if the file is unreadable, truncated, too long or not IDX.
     """
+    import torch
+
     try:
         content = path.read_bytes()
         if path.suffix == ".gz":

@@ -1,16 +1,19 @@
 """Labelled images in memory: the form in which every data set reaches the rest of the library."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from siamese_mnist import kinds
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class DataError(UsageError):
@@ -24,12 +27,12 @@ class LabeledImages(NamedTuple):
     labels: Tensor  # (N,) int64, 0 .. classes - 1
     groups: Tensor | None = None  # (N,) int64, >= 0: who wrote it, or what else makes images alike; one numbering
 
-    def select(self, rows: Tensor | slice) -> "LabeledImages":
+    def select(self, rows: Tensor | slice) -> LabeledImages:
         """The images of some rows: int64 (M,), bool (N,) or a slice."""
         groups = None if self.groups is None else self.groups[rows]
         return LabeledImages(self.images[rows], self.labels[rows], groups)
 
-    def to(self, device: str | torch.device) -> "LabeledImages":
+    def to(self, device: str | torch.device) -> LabeledImages:
         """The same on a device."""
         groups = None if self.groups is None else self.groups.to(device)
         return LabeledImages(self.images.to(device), self.labels.to(device), groups)
@@ -95,6 +98,8 @@ def checked(dataset: Dataset, source: str) -> Dataset:
 
 
 def _checked_part(part: LabeledImages, classes: int, source: str, kind: str) -> LabeledImages:
+    import torch
+
     images, labels, groups = LabeledImages(*part)
     size = len(images)
     if images.dtype != torch.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[1] not in (1, 3)):

@@ -242,8 +242,6 @@ def _on_ground(grey: Grey, alpha: Grey) -> Grey:
 
 def _ink(grey: Grey) -> Grey:
     """Strength of the ink (H, W) in [0, 1], 0 on the ground."""
-    from scipy import ndimage
-
     if float(np.ptp(grey)) < _LEAST_CONTRAST:
         raise ImageError("the image is empty: it has one tone only; draw something on it")
     light = grey > _otsu(grey)
@@ -258,10 +256,37 @@ def _ink(grey: Grey) -> Grey:
     if float(np.median(ink[strong])) < _NOISE * min(noise, _spread(grey[strong])):
         raise ImageError("the image is empty: its tones do not fall into ink and ground; draw something on it")
     ink[ink <= np.clip(3 * noise, _FAINTEST * full, full / 2)] = 0
-    components, count = ndimage.label(ink > 0, np.ones((3, 3)))
-    masses = ndimage.sum_labels(np.where(strong, ink, 0), components, np.arange(count + 1))
-    ink[(masses < _DUST * masses.max())[components] | (components == 0)] = 0
+    strokes = _strokes(ink > 0)
+    masses = np.bincount(strokes.ravel(), np.where(strong, ink, 0).ravel())
+    ink[(masses < _DUST * masses.max())[strokes] | (strokes == 0)] = 0
     return cast(Grey, np.clip(ink / full, 0, 1))
+
+
+def _strokes(ink: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Number (H, W) of the stroke that a pixel of ink (H, W) belongs to, by its eight neighbours; 0 on the ground.
+
+    SciPy labels components, too, but takes half as long to import as a pair of pictures may take to be judged.
+    """
+    edges = np.diff(np.pad(ink, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    (row, start), (_, end) = np.nonzero(edges == 1), np.nonzero(edges == -1)  # of every run of ink within a row
+    above = (row - 1) * (ink.shape[1] + 2)  # runs of the row above touch one if they end and start beside it
+    first = np.searchsorted(row * (ink.shape[1] + 2) + end, above + start)
+    counts = np.maximum(np.searchsorted(row * (ink.shape[1] + 2) + start, above + end, "right") - first, 0)
+    lower = np.repeat(np.arange(len(row)), counts)
+    upper = np.arange(len(lower)) + np.repeat(first - (counts.cumsum() - counts), counts)
+    stroke, before = np.arange(len(row)), None
+    while before is None or (stroke != before).any():
+        before = stroke
+        least = np.minimum(stroke[lower], stroke[upper])
+        joined = stroke.copy()
+        np.minimum.at(joined, stroke[lower], least)
+        np.minimum.at(joined, stroke[upper], least)
+        while (joined[joined] != joined).any():
+            joined = joined[joined]
+        stroke = joined[stroke]
+    numbers = np.zeros(ink.shape, np.intp)
+    numbers[ink] = np.repeat(stroke + 1, end - start)
+    return numbers
 
 
 def _spread(values: Grey) -> float:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from siamese_mnist.data.images import DATASETS, DataError, Dataset, LabeledImages
 from siamese_mnist.data.picture import read_size
@@ -37,6 +36,8 @@ def load_omniglot(root: Path, download: bool = False, *, size: int | str = 28) -
         UsageError: if `size` has another value.
         DataError: if a folder is missing or empty, or a file is damaged, or the download fails.
     """
+    import torch
+
     field = read_size(size)
     if download and not all((root / _FOLDER / half).is_dir() for half in _HALVES):
         _download(root)

@@ -12,7 +12,8 @@ from siamese_mnist.demo.digits import Digits, load_digits
 from siamese_mnist.demo.drawings import Image
 from siamese_mnist.demo.nearest import Neighbour, Neighbours
 from siamese_mnist.errors import UsageError
-from siamese_mnist.inference.verifier import Verifier, load, locate
+from siamese_mnist.inference.saved import locate
+from siamese_mnist.inference.verifier import Verifier, load
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.store import find_newest, read_config, read_run
 
@@ -86,7 +87,7 @@ class Answers:
 
 
 def choose(run: str | None, runs_dir: str | Path) -> Path:
-    """The run or bundle that a user means, see `verifier.locate`; without a name, the newest run of any variant.
+    """The run or bundle that a user means, see `saved.locate`; without a name, the newest run of any variant.
 
     Raises:
         UsageError: if there is none.

@@ -91,10 +91,10 @@ class Decision:
 
     def probability(self, scores: ArrayLike) -> FloatArray:
         """Probabilities of "same" (P,) in [0, 1] for scores (P,); >= 0.5 exactly where `predict` is True."""
-        from scipy.special import expit
-
         values = np.asarray(scores, dtype=np.float64)
-        probability: FloatArray = np.asarray(expit(self.slope * (values - self.threshold)))
+        logits = self.slope * (values - self.threshold)
+        least = np.exp(-np.abs(logits))  # SciPy's function takes longer to import than one pair of pictures to judge
+        probability: FloatArray = np.where(logits < 0, least, 1) / (1 + least)
         # Just below the threshold the logistic function rounds to 0.5, which would read as "same".
         below = (values < self.threshold) & (probability >= 0.5)
         return np.where(below, np.nextafter(0.5, 0), probability)

@@ -14,7 +14,7 @@ import numpy as np
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import OperatingPoint
-from siamese_mnist.inference.verifier import Verifier
+from siamese_mnist.inference.judge import Judge
 
 BATCH = 512
 _REMEMBERED = 20_000
@@ -80,7 +80,7 @@ class Failure:
 
 
 def answer_files(
-    verifier: Verifier,
+    verifier: Judge,
     pairs: Iterable[FilePair],
     *,
     preprocessing: Preprocessing | None = None,
@@ -121,7 +121,7 @@ def answer_files(
 
 
 def _answers(
-    verifier: Verifier, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]], point: OperatingPoint | None
+    verifier: Judge, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]], point: OperatingPoint | None
 ) -> list[Answer]:
     rows = {each: row for row, each in enumerate(dict.fromkeys(itertools.chain(*contents)))}
     images = np.frombuffer(b"".join(each for each in rows if isinstance(each, bytes)), np.uint8)

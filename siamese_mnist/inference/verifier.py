@@ -2,9 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,21 +12,18 @@ from torch import Tensor
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.pairs import draw_pairs, largest_count
-from siamese_mnist.data.preprocessing import Preprocessing, preprocessing_of
+from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Calibration, Decision, OperatingPoint, fit_logistic, operating_point
+from siamese_mnist.evaluation import Calibration, Decision, fit_logistic
 from siamese_mnist.evaluation.tail import collect_tail
 from siamese_mnist.inference.bounds import build_bounded
 from siamese_mnist.inference.explanation import Explanation, explain
+from siamese_mnist.inference.judge import Judge, finite
+from siamese_mnist.inference.saved import Saved
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.registry import UnknownPartError
-from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.provenance import missing_part
-from siamese_mnist.runs.reading import read_calibration
-from siamese_mnist.runs.result import prior_of
-from siamese_mnist.runs.store import RunError, find_newest, read_config, read_run, read_weights
-from siamese_mnist.settings.recipes import VARIANTS
-from siamese_mnist.settings.settings import Settings
+from siamese_mnist.runs.store import RunError
 
 Images = ArrayLike | Tensor
 
@@ -46,80 +41,35 @@ def load(path: str | Path) -> "Verifier":
         RunError: if it is not a complete run of this version, or damaged.
         BundleError: if it is a bundle of a newer format, or damaged.
     """
-    if is_bundle(path):
-        bundle = read_bundle(path)
-        return _verifier(path, bundle.config, bundle.decision, bundle.weights, bundle.calibration)
-    result = read_run(path)
-    calibration = read_calibration(path, unseen=result.decision.fitted_on != "training images")
-    return _verifier(path, read_config(path), dataclasses.asdict(result.decision), read_weights(path), calibration)
+    return load_saved(Saved.at(path))
 
 
-def locate(name: str, runs_dir: str | Path) -> Path:
-    """The run or bundle that a user means: a path, or a variant, of which it is the newest run below `runs_dir`.
+def load_saved(saved: Saved) -> "Verifier":
+    """Loads the model of a run or a bundle that is read already.
 
     Raises:
-        UsageError: if it is neither, or there is no run of the variant.
+        RunError: see `load`.
     """
-    if is_bundle(name) or (Path(name) / "result.json").is_file():
-        return Path(name)
-    if name not in VARIANTS:
-        if Path(name).exists():
-            raise RunError(f"{name} is neither a complete run nor a bundle: it has no result.json and no bundle.json")
-        raise UsageError(
-            f"{name!r} is neither a run, nor a bundle, nor a variant; `siamese-mnist run VARIANT` makes a run. "
-            f"Known variants: {', '.join(VARIANTS)}."
-        )
-    (found,) = find_newest(name, runs_dir).runs
-    if found is None:
-        raise UsageError(
-            f"no run of {name!r} in {runs_dir}; make one with `siamese-mnist run {name}`, or name another --runs-dir"
-        )
-    return Path(found.run_dir)
-
-
-def _verifier(
-    source: str | Path,
-    config: Mapping[str, Any],
-    decision: Mapping[str, Any],
-    weights: Mapping[str, Tensor],
-    calibration: Calibration | None,
-) -> "Verifier":
-    remade = f"train the run {'that this bundle is of ' if is_bundle(source) else ''}again"
+    source, weights = saved.place, saved.weights()
     try:
-        preprocessing, brightness = preprocessing_of(config), Brightness.from_config(config)
-        values = {name: value for name, value in config.items() if name not in ("preprocessing", "brightness")}
-        height, width = values.pop("image_size")
-        channels = int(values.pop("channels", 1))  # earlier runs have grey images only
-        classes = len(values.pop("classes"))
-        recorded = values.pop("origins", None)  # earlier runs do not say where their parts come from
-        settings = Settings.from_dict(values)
-        chosen = Decision(
-            float(decision["threshold"]), float(decision["slope"]), float(decision.get("prior", prior_of(config)))
-        )
+        takes, settings, decision = saved.takes(), saved.settings(), saved.decision()
         parts = {"design": settings.design, **dataclasses.asdict(settings.parts)}
-        parts |= {"image_size": (height, width), "classes": classes, "channels": channels}
-        model = build_bounded(parts, weights)
+        parts |= {"image_size": takes["image_size"], "channels": takes["channels"]}
+        model = build_bounded({**parts, "classes": len(saved.config["classes"])}, weights)
     except UnknownPartError as error:
-        raise RunError(f"{source} needs {missing_part(error, recorded)}") from error
+        # Earlier runs do not say where their parts come from.
+        raise RunError(f"{source} needs {missing_part(error, saved.config.get('origins'))}") from error
     # What a config.json of other hands can make parts raise is open.
     except Exception as error:
-        raise RunError(f"{source} cannot be used ({error}); {remade}") from error
+        raise RunError(f"{source} cannot be used ({error}); {saved.mend}") from error
     try:
         model.load_state_dict(dict(weights))
     except RuntimeError as error:
-        raise RunError(f"the weights in {source} do not fit its config.json; {remade}") from error
-    return Verifier(
-        model,
-        chosen,
-        image_size=(height, width),
-        channels=channels,
-        preprocessing=preprocessing,
-        brightness=brightness,
-        calibration=calibration,
-    )
+        raise RunError(f"the weights in {source} do not fit its config.json; {saved.mend}") from error
+    return Verifier(model, decision, **takes)
 
 
-class Verifier:
+class Verifier(Judge):
     """Decides whether two images show the same class.
 
     Images are uint8 (N, C, H, W) of the size and channels the run was trained on; grey ones may come as (N, H, W).
@@ -145,43 +95,15 @@ class Verifier:
         brightness: Brightness | None = None,
         calibration: Calibration | None = None,
     ) -> None:
-        self.model = model.eval()
-        self.decision = decision
-        self.image_size = image_size
-        self.channels = channels
-        self.preprocessing = preprocessing
-        self.brightness = brightness
-        self.calibration = calibration
-
-    def operating_point(
-        self,
-        *,
-        max_fmr: float | None = None,
-        prior: float | None = None,
-        cost_false_match: float | None = None,
-        cost_false_non_match: float | None = None,
-        max_error: float | None = None,
-    ) -> OperatingPoint:
-        """A threshold for what one can stand, with what to expect of it; arguments as of `evaluation.operating_point`.
-
-        Raises:
-            UsageError: if this model keeps no calibration scores, an argument is out of its range, or the calibration
-                pairs cannot tell what is asked for.
-        """
-        if self.calibration is None:
-            raise UsageError(
-                "this model was made before calibration scores were kept, which operating points need; train the run "
-                "again, or calibrate it on labelled images with `Verifier.calibrated`"
-            )
-        return operating_point(
-            self.decision,
-            self.calibration,
-            max_fmr=max_fmr,
-            prior=prior,
-            cost_false_match=cost_false_match,
-            cost_false_non_match=cost_false_non_match,
-            max_error=max_error,
+        super().__init__(
+            decision,
+            image_size=image_size,
+            channels=channels,
+            preprocessing=preprocessing,
+            brightness=brightness,
+            calibration=calibration,
         )
+        self.model = model.eval()
 
     def calibrated(self, data: LabeledImages, *, pairs: int = 20_000, seed: int = 0) -> "Verifier":
         """This model with threshold, probabilities and operating points of other labelled images.
@@ -222,22 +144,6 @@ class Verifier:
         fitted.decision, fitted.calibration = fit_logistic(scores, calibration.same), calibration
         return fitted
 
-    def read(self, path: str | Path, preprocessing: Preprocessing | None = None) -> NDArray[np.uint8]:
-        """A picture file as this verifier takes it, prepared as the images that the model was trained on.
-
-        Args:
-            path: a file of any raster format that Pillow knows, of any size.
-            preprocessing: another way than the model's own.
-
-        Returns:
-            (C, H, W) uint8; `read(path)[None]` is a batch of one.
-
-        Raises:
-            UsageError: if the file cannot be read or used, or the preprocessing does not give this model's channels.
-        """
-        chosen = self.preprocessing if preprocessing is None else preprocessing
-        return chosen.read(path, size=self.image_size, channels=self.channels)
-
     def score(self, left: Images, right: Images) -> NDArray[np.float32]:
         """Scores of pairs.
 
@@ -258,7 +164,7 @@ class Verifier:
         for one, other in zip(first.split(_IMAGES), second.split(_IMAGES), strict=True):
             row = torch.arange(len(one))
             scores.append(self._scoring().score_pairs(to_unit(torch.cat([one, other])), row, row + len(one)))
-        return _finite(_numpy(torch.cat(scores)))
+        return finite(_numpy(torch.cat(scores)))
 
     def score_rows(self, images: Images, left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
         """Scores of pairs of rows of images, which a Siamese design embeds once each.
@@ -281,7 +187,7 @@ class Verifier:
         rows = rows.astype(np.int64)
         if rows.ndim != 2 or rows.size == 0 or rows.min() < 0 or rows.max() >= len(tensor):
             raise UsageError(f"left and right must be (P,) rows in 0..{len(tensor) - 1}, got {rows.shape[1:]}")
-        return _finite(_numpy(self._scoring().score_pairs(to_unit(tensor), *torch.from_numpy(rows))))
+        return finite(_numpy(self._scoring().score_pairs(to_unit(tensor), *torch.from_numpy(rows))))
 
     def predict_proba(self, left: Images, right: Images) -> NDArray[np.float64]:
         """Calibrated probability of "same" for pairs (P, H, W), (P, H, W) uint8: (P,) in [0, 1]."""
@@ -314,7 +220,7 @@ class Verifier:
             (A, B) float32, higher = more alike.
         """
         first, second = self._checked(a, "a"), self._checked(b, "b")
-        return _finite(_numpy(self._scoring().score_matrix(first, second)))
+        return finite(_numpy(self._scoring().score_matrix(first, second)))
 
     def prepare(self, images: Images) -> Tensor:
         """What has to be kept of images to score them later: embeddings (N, E), or the images where there are none."""
@@ -325,7 +231,7 @@ class Verifier:
         """`score_matrix` of what `prepare` gave: (A, B) float32."""
         model = self._scoring()
         scores = (model.embedding_matrix if model.embeds else model.score_matrix)(a, b)
-        _finite(scores.numpy())
+        finite(scores.numpy())
         return scores
 
     def explain(self, left: Images, right: Images) -> Explanation:
@@ -367,9 +273,3 @@ class Verifier:
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.float().cpu().numpy()
-
-
-def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    if not np.isfinite(scores).all():
-        raise UsageError("the model's scores are not finite numbers; its weights are damaged, train the run again")
-    return scores

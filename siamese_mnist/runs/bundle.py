@@ -5,6 +5,8 @@ A bundle holds `config.json` (what the model is made of), `decision.json` (thres
 and version and has every other file's size and SHA-256. The checksums find damage; they do not prove who made it.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -12,35 +14,38 @@ import zipfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch import Tensor
+from numpy.typing import NDArray
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
-from siamese_mnist.evaluation.metrics import METRICS, nested, single_metrics
-from siamese_mnist.runs.folds import entry_intervals
-from siamese_mnist.runs.model_card import model_card
 from siamese_mnist.runs.reading import (
     CALIBRATION,
+    SCORER,
     WEIGHTS,
+    parse_arrays,
     parse_calibration,
     parse_weights,
+    read_arrays,
     read_calibration,
     read_config,
     read_run,
-    read_weights,
+    read_scorer,
 )
-from siamese_mnist.runs.scored import scored_run
 from siamese_mnist.system.files import read_regular, unfinished
 from siamese_mnist.system.jsonfile import parse_object
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 FORMAT = "siamese-mnist bundle"
-FORMAT_VERSION = 2
-"""Version 1 has no calibration scores, and is still written of runs that have none."""
+FORMAT_VERSION = 3
+"""Version 2 has no scorer and version 1 no calibration scores, either; they are still written of runs without."""
 MANIFEST = "bundle.json"
 FILES = ("config.json", "decision.json", "metrics.json", "model.safetensors", "README.md")
 
+_NOT_IN_ALL = (CALIBRATION, SCORER)
 _LARGEST_TEXT = 1 << 24
 _REMADE = "make the bundle again with `siamese-mnist bundle`"
 
@@ -55,8 +60,15 @@ class Bundle(NamedTuple):
     config: dict[str, Any]
     decision: dict[str, Any]
     metrics: dict[str, Any]
-    weights: dict[str, Tensor]
+    content: bytes  # of the weights, in the safetensors format
+    arrays: dict[str, NDArray[Any]]  # the weights by name
     calibration: Calibration | None = None  # bundles of before have none
+    scorer: bytes | None = None  # for `Scorer.parse`; not all models have one
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights as PyTorch's tensors by name."""
+        return parse_weights(self.content)
 
 
 def is_bundle(path: str | Path) -> bool:
@@ -125,12 +137,24 @@ def read_bundle(path: str | Path) -> Bundle:
     except Exception as error:
         raise BundleError(f"{path} cannot be read ({error}); {_REMADE}") from error
     config, decision, metrics = (_json(path, name, files[name]) for name in FILES[:3])
+    content = files[WEIGHTS]
     return Bundle(
-        config, decision, metrics, _weights(path, files["model.safetensors"]), _calibration(path, files, decision)
+        config,
+        decision,
+        metrics,
+        content,
+        _arrays(path, content),
+        _calibration(path, files, decision),
+        files.get(SCORER),
     )
 
 
 def _files_of_run(run_dir: Path) -> dict[str, bytes]:
+    from siamese_mnist.evaluation.metrics import METRICS, nested, single_metrics
+    from siamese_mnist.runs.folds import entry_intervals
+    from siamese_mnist.runs.model_card import model_card
+    from siamese_mnist.runs.scored import scored_run
+
     result = read_run(run_dir)
     config, values, scored = read_config(run_dir), result.as_dict(), scored_run(result)
     values["test"] = {**nested({name: scored.figure(name) for name in METRICS}), **values["test"]}
@@ -141,7 +165,7 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
         "intervals": entry_intervals([[scored]], single_metrics()),
         "versions": result.versions,
     }
-    read_weights(run_dir)
+    read_arrays(run_dir)
     try:
         weights = (run_dir / WEIGHTS).read_bytes()
         card = model_card(config, decision, metrics)
@@ -153,12 +177,14 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     if (run_dir / CALIBRATION).exists():
         read_calibration(run_dir, unseen=True)
         files[CALIBRATION] = read_regular(run_dir / CALIBRATION, _LARGEST_TEXT)
+    if (scorer := read_scorer(run_dir)) is not None:
+        files[SCORER] = scorer
     listed = {
         name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
     }
     manifest = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION if CALIBRATION in files else 1,
+        "format_version": FORMAT_VERSION if SCORER in files else 2 if CALIBRATION in files else 1,
         "siamese_mnist": version("siamese-mnist"),
         "files": listed,
     }
@@ -183,7 +209,7 @@ def _from_folder(path: Path) -> dict[str, bytes]:
 def _from_zip(path: Path, archive: zipfile.ZipFile) -> dict[str, bytes]:
     """Files of an archive, read into memory; no name in it is ever used as a path."""
     entries = {entry.filename: entry for entry in archive.infolist()}
-    foreign = sorted(set(entries) - {MANIFEST, *FILES, CALIBRATION})
+    foreign = sorted(set(entries) - {MANIFEST, *FILES, *_NOT_IN_ALL})
     if MANIFEST in entries and (foreign or len(entries) != len(archive.infolist())):
         raise BundleError(f"{path} holds more than a bundle does ({foreign[:1] or 'a file twice'}); {_REMADE}")
 
@@ -211,7 +237,7 @@ def _checked(path: Path, read: Any) -> dict[str, bytes]:
             "install a newer siamese-mnist"
         )
     listed = manifest.get("files")
-    if not isinstance(listed, dict) or set(listed) - {CALIBRATION} != set(FILES):
+    if not isinstance(listed, dict) or set(listed) - set(_NOT_IN_ALL) != set(FILES):
         raise BundleError(f"{path} does not list the files of a bundle; {_REMADE}")
     files = {}
     for name in listed:
@@ -242,8 +268,8 @@ def _calibration(path: Path, files: Mapping[str, bytes], decision: Mapping[str, 
         raise BundleError(f"{CALIBRATION} in {path} cannot be read ({error}); {_REMADE}") from error
 
 
-def _weights(path: Path, content: bytes) -> dict[str, Tensor]:
+def _arrays(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
     try:
-        return parse_weights(content)
+        return parse_arrays(content)
     except ValueError as error:
         raise BundleError(f"the weights in {path} cannot be read ({error}); {_REMADE}") from error

@@ -1,5 +1,6 @@
 """From settings to a trained, evaluated, saved run: prepare, train, assess, write."""
 
+import copy
 import dataclasses
 import itertools
 import time
@@ -40,6 +41,7 @@ from siamese_mnist.runs.assessment import (
 )
 from siamese_mnist.runs.one_shot import one_shot_figures
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
+from siamese_mnist.runs.recording import record_scorer
 from siamese_mnist.runs.result import FORMAT, FittedDecision, Phase1, Phase2, RunResult
 from siamese_mnist.runs.store import check_writable, write_run
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -49,6 +51,7 @@ from siamese_mnist.system.threads import RUN_THREADS, threads
 from siamese_mnist.training.observers import HeldOutCurve
 from siamese_mnist.training.phases import Curve, Progress, class_accuracy, pretrain, silent, train
 
+_TRIED = 8  # training images on which a scorer is tried before it is kept
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
 
 
@@ -304,19 +307,21 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
         decision=decision.as_dict(),
         total_seconds=time.perf_counter() - start,
     )
+    config = {
+        **settings.as_dict(),
+        "image_size": list(dataset.image_size),
+        "channels": dataset.channels,
+        "preprocessing": dataset.preprocessing,
+        "brightness": dataclasses.asdict(Brightness.of(dataset.train.images)),
+        "classes": list(dataset.classes),
+        "origins": [each._asdict() for each in origins(settings)],
+    }
+    on_cpu = model if work.device == "cpu" else copy.deepcopy(model).cpu()
     return write_run(
         runs_dir,
         run_name(settings),
         result=result,
-        config={
-            **settings.as_dict(),
-            "image_size": list(dataset.image_size),
-            "channels": dataset.channels,
-            "preprocessing": dataset.preprocessing,
-            "brightness": dataclasses.asdict(Brightness.of(dataset.train.images)),
-            "classes": list(dataset.classes),
-            "origins": [each._asdict() for each in origins(settings)],
-        },
+        config=config,
         history=history(*trained.curves),
         scores={
             "left": pairs.left.numpy(),
@@ -327,6 +332,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             **_columns_aside(dataset, pairs),
         },
         calibration=trained.calibration,
+        scorer=record_scorer(on_cpu.eval(), config, dataset.train.images[:_TRIED]),
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
 

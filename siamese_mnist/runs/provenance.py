@@ -1,5 +1,7 @@
 """Where a result comes from: names, versions, sizes, the course of the training."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
@@ -7,15 +9,17 @@ import platform
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, NamedTuple
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from siamese_mnist.kinds import ROLES
 from siamese_mnist.registry import BUILT_IN, UnknownPartError
 from siamese_mnist.settings.registries import REGISTRIES
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.training.phases import Curve
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from siamese_mnist.training.phases import Curve
 
 
 def run_name(settings: Settings) -> str:
@@ -76,7 +80,7 @@ def count_parameters(module: nn.Module) -> int:
 
 def history(first: Curve, second: Curve) -> Iterator[Sequence[Any]]:
     """Rows of `history.csv`, the header first; a cell is empty where nothing finite was measured."""
-    yield "phase", "update", *Curve._fields
+    yield "phase", "update", *first._fields
     for phase, curve in ((1, first), (2, second)):
         columns = [column.tolist() for column in curve]
         count = len(columns[0])

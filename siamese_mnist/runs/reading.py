@@ -1,5 +1,7 @@
 """Files of a run, read back; what is not as this program writes it is refused in one line."""
 
+from __future__ import annotations
+
 import csv
 import io
 import math
@@ -8,11 +10,10 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
@@ -20,9 +21,13 @@ from siamese_mnist.runs.result import RunResult
 from siamese_mnist.system.files import read_regular
 from siamese_mnist.system.jsonfile import read_object
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 RESULT, CONFIG, HISTORY = "result.json", "config.json", "history.csv"
 SCORES, WEIGHTS = "test_scores.npz", "model.safetensors"
 CALIBRATION = "calibration.npz"
+SCORER = "scorer.json"
 
 _LARGEST_RESULT = 1 << 22
 _LARGEST_TABLE = 1 << 28
@@ -63,7 +68,7 @@ def check_files(run_dir: str | Path) -> None:
     read_config(run_dir)
     read_scores(run_dir)
     read_history(run_dir)
-    read_weights(run_dir)
+    read_arrays(run_dir)
     read_calibration(run_dir, unseen=True)
 
 
@@ -110,6 +115,45 @@ def parse_weights(content: bytes) -> dict[str, Tensor]:
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{name} holds a number that is not finite")
     return tensors
+
+
+def read_arrays(run_dir: str | Path) -> dict[str, NDArray[Any]]:
+    """Reads a run's tensors by name as `read_weights`, without PyTorch.
+
+    Raises:
+        RunError: if the file is missing or damaged, or a number in it is not finite.
+    """
+    with _read(run_dir, WEIGHTS) as path:
+        return parse_arrays(read_regular(path, _LARGEST_WEIGHTS))
+
+
+def parse_arrays(content: bytes) -> dict[str, NDArray[Any]]:
+    """Arrays by name out of a file in the safetensors format.
+
+    Raises:
+        ValueError: if it is none, or a number in it is not finite.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays: dict[str, NDArray[Any]] = load(content)
+    except KeyError:  # of a type that NumPy has not
+        return {name: tensor.float().numpy() for name, tensor in parse_weights(content).items()}
+    except (SafetensorError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    for name, array in arrays.items():
+        if not bool(np.isfinite(array).all()):
+            raise ValueError(f"{name} holds a number that is not finite")
+    return arrays
+
+
+def read_scorer(run_dir: str | Path) -> bytes | None:
+    """The content of a run's `scorer.json`, to be checked by `Scorer.parse`; None where there is none to read."""
+    try:
+        return read_regular(Path(run_dir) / SCORER, _LARGEST_RESULT)
+    except (OSError, ValueError):
+        return None
 
 
 def read_scores(run_dir: str | Path) -> dict[str, NDArray[Any]]:

@@ -1,5 +1,7 @@
 """Runs on disk: written whole or not at all, listed, found again."""
 
+from __future__ import annotations
+
 import csv
 import dataclasses
 import json
@@ -7,11 +9,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from siamese_mnist.evaluation import Calibration
 from siamese_mnist.runs.reading import (
@@ -19,6 +20,7 @@ from siamese_mnist.runs.reading import (
     CONFIG,
     HISTORY,
     RESULT,
+    SCORER,
     SCORES,
     WEIGHTS,
     RunError,
@@ -27,12 +29,17 @@ from siamese_mnist.runs.reading import (
     read_config,
     read_history,
     read_run,
+    read_scorer,
     read_scores,
     read_weights,
 )
 from siamese_mnist.runs.result import RunResult
+from siamese_mnist.runs.scorer import Scorer
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.files import check_folder, workspace
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Found",
@@ -93,6 +100,7 @@ def write_run(
     weights: Mapping[str, Tensor],
     scores: Mapping[str, NDArray[Any]],
     calibration: Calibration | None = None,
+    scorer: Scorer | None = None,
 ) -> RunResult:
     """Writes a run into a temporary folder beside its place, then renames it; earlier runs are never touched.
 
@@ -105,6 +113,7 @@ def write_run(
         weights: tensors by name.
         scores: columns of `test_scores.npz`: left, right, same, score and swapped_score of every test pair.
         calibration: the scored pairs that the decision was fitted on, for `calibration.npz`.
+        scorer: how one pair is scored without PyTorch, for `scorer.json`.
 
     Raises:
         RunError: if the folder cannot be written; nothing is left behind then.
@@ -121,6 +130,8 @@ def write_run(
             np.savez_compressed(part / SCORES, allow_pickle=False, **scores)
             if calibration is not None:
                 np.savez_compressed(part / CALIBRATION, allow_pickle=False, **calibration_columns(calibration))
+            if scorer is not None:
+                (part / SCORER).write_bytes(scorer.as_json())
             _write_json(part / CONFIG, config)
             with (part / HISTORY).open("w", newline="") as file:
                 csv.writer(file).writerows(history)
@@ -132,7 +143,9 @@ def write_run(
 def pack_run(run_dir: str | Path) -> RunFiles:
     """A run's files, for a machine that does not share this one's disk."""
     names = (RESULT, CONFIG, HISTORY, SCORES, CALIBRATION, WEIGHTS)
-    return {name: (Path(run_dir) / name).read_bytes() for name in names}
+    files = {name: (Path(run_dir) / name).read_bytes() for name in names}
+    scorer = read_scorer(run_dir)
+    return files if scorer is None else {**files, SCORER: scorer}
 
 
 def unpack_run(runs_dir: Path, name: str, files: RunFiles) -> RunResult:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from siamese_mnist.data import DataError, within
-from siamese_mnist.data.within import FOLDS
+from siamese_mnist.data import DataError
+from siamese_mnist.data.within import FOLDS, within
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.elsewhere import LostWorkerError
 from siamese_mnist.runs.jobs import attempt_runs

@@ -4,11 +4,17 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from siamese_mnist import load
+from siamese_mnist.data import Preprocessing
+from siamese_mnist.inference.prediction import FilePair, answer_files
+from siamese_mnist.runs.bundle import write_bundle
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +42,62 @@ def test_one_pair(command, siamese, images):
     assert float(shown["probability of same"]) > 0.5
     assert float(shown["score"]) >= float(shown["threshold"])
     assert shown["swapped"].strip().startswith("same as well")
+
+
+PROGRAM = """
+import sys
+from siamese_mnist_cli.main import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(sorted({"torch", "sklearn", "matplotlib"} & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("kind", ["run", "folder", "bundle.zip"])
+def test_one_pair_does_not_wait_for_torch(finished, images, tmp_path, kind):
+    """The same answer, operating point and warnings as PyTorch gives, from a run and from a bundle."""
+    run_dir = finished["baseline"].run_dir
+    place = run_dir if kind == "run" else write_bundle(run_dir, tmp_path / kind)
+    words = ["predict", place, images / "0.png", images / "plain.bmp", "--no-normalise", "--max-error", "0.4", "--json"]
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *words], capture_output=True, text=True, check=True)
+    answer, imported = done.stdout.splitlines()
+    assert imported == "[]"
+    verifier = load(run_dir)
+    pair = FilePair(row=1, left=str(images / "0.png"), right=str(images / "plain.bmp"))
+    point = verifier.operating_point(max_error=0.4)
+    (expected,) = answer_files(verifier, [pair], preprocessing=Preprocessing.PLAIN, point=point)
+    found = json.loads(answer)
+    assert found.pop("override")
+    assert found.pop("run") == str(place)
+    assert found.pop("operating_point") == json.loads(json.dumps(point.as_dict()))
+    assert found == pytest.approx(expected.as_dict(), abs=1e-5)
+    assert "much lighter" in found["warning"]
+
+
+@pytest.mark.parametrize("damage", [None, b"{", b"{}", "another"], ids=["missing", "cut", "empty", "another's"])
+def test_pytorch_answers_where_there_is_no_scorer(command, finished, images, tmp_path, damage):
+    run_dir = finished["siamese"].run_dir
+    expected = command("predict", run_dir, images / "0.png", images / "1.png", "--json")
+    place = shutil.copytree(run_dir, tmp_path / "run")
+    (place / "scorer.json").unlink()
+    if damage is not None:
+        other = Path(finished["baseline"].run_dir) / "scorer.json"
+        (place / "scorer.json").write_bytes(other.read_bytes() if damage == "another" else damage)
+    done = command("predict", place, images / "0.png", images / "1.png", "--json")
+    answers = [{**json.loads(each.out), "run": ""} for each in (expected, done)]
+    assert answers[0] == pytest.approx(answers[1], abs=1e-5)
+    assert done.err.count("\n") == (damage is not None)
+    assert damage is None or "PyTorch scores in its place" in done.err
+
+
+def test_weights_that_are_damaged_are_refused(mistake, siamese, images, tmp_path):
+    place = shutil.copytree(siamese, tmp_path / "run")
+    content = bytearray((place / "model.safetensors").read_bytes())
+    content[-4:] = b"\0\0\xc0\x7f"
+    (place / "model.safetensors").write_bytes(content)
+    said = mistake("predict", place, images / "0.png", images / "1.png")
+    assert "holds a number that is not finite" in said
 
 
 def test_json(command, runs_dir, siamese, images):

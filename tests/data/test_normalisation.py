@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from scipy import ndimage
 from sklearn.datasets import load_digits
 
 from siamese_mnist import UsageError
@@ -213,6 +214,23 @@ def test_libtiff_says_nothing_of_its_own(tmp_path, digits, capfd):
             refused += 1
     assert refused > 20
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3, 0.45, 0.7, 1.0])
+def test_strokes_are_scipys_components(share, digits):
+    """SciPy's labels are the oracle: one number of ours for each of theirs."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.random(shape) < share for shape in ((1, 1), (1, 9), (9, 1), (28, 28), (90, 70))]
+    pictures += [digit > 60 for digit in digits]
+    spiral = np.zeros((40, 40), bool)
+    for turn in range(0, 20, 2):
+        spiral[turn, turn : 40 - turn] = spiral[turn : 40 - turn, 39 - turn] = True
+        spiral[39 - turn, turn : 40 - turn] = spiral[turn + 2 : 40 - turn, turn] = True
+    for ink in (*pictures, spiral):
+        ours, (theirs, count) = normalisation._strokes(ink), ndimage.label(ink, np.ones((3, 3)))
+        np.testing.assert_array_equal(ours == 0, theirs == 0)
+        pairs = set(zip(ours[ink].tolist(), theirs[ink].tolist(), strict=True))
+        assert len(pairs) == len({one for one, _ in pairs}) == count
 
 
 def test_decompression_bomb(tmp_path, monkeypatch):

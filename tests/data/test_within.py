@@ -5,7 +5,8 @@ import torch
 from hypothesis import assume, given, settings
 
 import siamese_mnist as sm
-from siamese_mnist.data import SPLITS, load_dataset, split_dataset, within
+from siamese_mnist.data import SPLITS, load_dataset, split_dataset
+from siamese_mnist.data.within import within
 from siamese_mnist.testing import check_split
 from tests.data.test_splits import datasets, numbers
 

@@ -10,7 +10,8 @@ import torch
 import siamese_mnist as sm
 from siamese_mnist import UsageError
 from siamese_mnist.evaluation import Decision
-from siamese_mnist.inference.verifier import Verifier, load, locate
+from siamese_mnist.inference.saved import locate
+from siamese_mnist.inference.verifier import Verifier, load
 from siamese_mnist.parts import designs, heads, losses
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.runs.store import RunError

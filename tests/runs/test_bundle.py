@@ -49,7 +49,7 @@ def test_a_bundle_answers_as_its_run(pristine, run_dir, small, kind):
 
 def test_content(pristine, run_dir, finished):
     folder = pristine[0]
-    assert {path.name for path in folder.iterdir()} == {"bundle.json", "calibration.npz", *FILES}
+    assert {path.name for path in folder.iterdir()} == {"bundle.json", "calibration.npz", "scorer.json", *FILES}
     manifest = json.loads((folder / "bundle.json").read_text())
     assert manifest["format_version"] == FORMAT_VERSION
     for name in FILES:

@@ -24,7 +24,15 @@ from siamese_mnist.settings.settings import Settings
 from siamese_mnist.training.phases import DivergedError
 
 VARIANTS = ["baseline", "siamese"]
-FILES = {"calibration.npz", "config.json", "history.csv", "model.safetensors", "result.json", "test_scores.npz"}
+FILES = {
+    "calibration.npz",
+    "config.json",
+    "history.csv",
+    "model.safetensors",
+    "result.json",
+    "scorer.json",
+    "test_scores.npz",
+}
 TINY = {"train_pairs": 200, "test_pairs": 100, "pretrain_epochs": 0, "epochs": 1, "curve": False}
 PER_CLASS = {"precision", "recall", "f1"}
 REQUIRED = {

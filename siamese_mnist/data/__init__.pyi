@@ -1,0 +1,12 @@
+from .images import DATASETS as DATASETS
+from .images import DataError as DataError
+from .images import Dataset as Dataset
+from .images import LabeledImages as LabeledImages
+from .loading import default_root as default_root
+from .loading import load_dataset as load_dataset
+from .preprocessing import Preprocessing as Preprocessing
+from .splits import SPLITS as SPLITS
+from .splits import Split as Split
+from .splits import SplitDataset as SplitDataset
+from .splits import hold_back as hold_back
+from .splits import split_dataset as split_dataset
