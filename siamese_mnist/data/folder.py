@@ -143,7 +143,8 @@ def _divided(files: Files) -> tuple[Files, Files]:
     chosen = torch.zeros(len(files), dtype=torch.bool)
     chosen[order] = torch.cat([torch.arange(size) < number for size, number in zip(sizes, tested, strict=True)])
     flags = chosen.tolist()
-    return tuple([each for each, flag in zip(files, flags, strict=True) if flag == test] for test in (False, True))
+    train, test = ([each for each, flag in zip(files, flags, strict=True) if flag == kind] for kind in (False, True))
+    return train, test
 
 
 def _group_numbers(root: Path, table: Path, parts: Sequence[Sequence[Path]]) -> list[Tensor]:

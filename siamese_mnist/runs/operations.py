@@ -261,7 +261,7 @@ def _attention(query: Array, key: Array, value: Array, dropout: float = 0, causa
 
 
 def _normal(x: Array, mean: Any, variance: Any, weight: Any, bias: Any, epsilon: float) -> Array:
-    result = (x - mean) / np.sqrt(variance + epsilon)
+    result: Array = (x - mean) / np.sqrt(variance + epsilon)
     result = result if weight is None else result * weight
     return result if bias is None else result + bias
 
