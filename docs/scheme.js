@@ -1,4 +1,4 @@
-// The live page in its frame follows the site's own light or dark.
+// The live page in its frame follows the site's own light or dark, and its frame is as high as what is in it.
 const follow = () => {
   const scheme = document.body.getAttribute("data-md-color-scheme") === "slate" ? "dark" : "light";
   for (const frame of document.querySelectorAll("iframe")) {
@@ -6,5 +6,12 @@ const follow = () => {
   }
 };
 new MutationObserver(follow).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
-document.addEventListener("load", follow, true);
+const grow = (frame) => {
+  const root = frame.contentDocument?.documentElement;
+  if (root) new ResizeObserver(() => { frame.style.height = `${root.scrollHeight + 4}px`; }).observe(root);
+};
+document.addEventListener("load", (event) => {
+  follow();
+  if (event.target.tagName === "IFRAME") grow(event.target);
+}, true);
 follow();

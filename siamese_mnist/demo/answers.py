@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from siamese_mnist.data import Preprocessing
+from siamese_mnist.demo.choices import choices
 from siamese_mnist.demo.digits import Digits, load_digits
 from siamese_mnist.demo.drawings import Image
 from siamese_mnist.demo.nearest import Neighbour, Neighbours
+from siamese_mnist.demo.puzzles import Puzzle, puzzles
 from siamese_mnist.errors import UsageError
+from siamese_mnist.inference.explanation import Maps, occlusion
 from siamese_mnist.inference.saved import locate
 from siamese_mnist.inference.verifier import Verifier, load
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
@@ -55,7 +59,7 @@ class Answers:
         self.verifier = verifier
         self.digits = digits
         self.neighbours = Neighbours(verifier, digits.train) if digits else None
-        self.about = {**about, **shown(digits, self.neighbours)}
+        self.about = {**about, **shown(verifier, digits, self.neighbours)}
         self.rng = rng
 
     def compare(self, left: Image, right: Image) -> Answer:
@@ -75,6 +79,31 @@ class Answers:
     def nearest(self, image: Image) -> list[Neighbour]:
         """The training images nearest to an image (H, W), nearest first; none without a data set."""
         return self.neighbours.nearest(image) if self.neighbours else []
+
+    def place(self, image: Image) -> tuple[float, float] | None:
+        """Where an image (H, W) lies on the map of training images, both in [0, 1]; None without such a map."""
+        look = self.neighbours.look(image) if self.neighbours else None
+        if look is None:
+            return None
+        assert self.neighbours is not None
+        assert self.neighbours.plane is not None
+        across, down = self.neighbours.plane.place(look.direction)
+        return float(across), float(down)
+
+    def scores(self, image: Image, others: NDArray[np.uint8]) -> list[float]:
+        """Scores of an image (H, W) against others (N, H, W), higher = more alike."""
+        count = len(others)
+        images = np.concatenate([image[None], others])
+        found = self.verifier.score_rows(images, np.zeros(count, int), np.arange(count) + 1)
+        return [float(score) for score in found]
+
+    def why(self, left: Image, right: Image) -> Maps:
+        """What the places of two images (H, W) contribute to their score, see `explanation.occlusion`."""
+        return occlusion(self.verifier, np.stack([left, right])[:, None])
+
+    def puzzles(self) -> list[Puzzle]:
+        """Pairs of test images that are hard to tell; none without a data set."""
+        return puzzles(self.verifier, self.digits) if self.digits else []
 
     def sample(self, label: int) -> Image | None:
         """A random test image of a class, or None if there is none."""
@@ -132,12 +161,20 @@ def describe(place: Path) -> dict[str, Any]:
     return {"name": place.resolve().stem, "variant": figures.get("variant"), "accuracy": accuracy, "config": config}
 
 
-def shown(digits: Digits | None, neighbours: Neighbours | None) -> dict[str, Any]:
-    """What the page says of its images: `classes`, and `nearest` with their number and kind, or None."""
+def shown(verifier: Verifier, digits: Digits | None, neighbours: Neighbours | None) -> dict[str, Any]:
+    """What the page says of a model and its images.
+
+    Returns:
+        `choices`; `classes`; `nearest` with number and kind, and `enough`, the cosine that an example of one's own must
+        reach, both None where there are none.
+    """
+    chosen = choices(verifier.decision, verifier.calibration)
     if digits is None or neighbours is None:
-        return {"classes": [], "nearest": None}
+        return {"classes": [], "nearest": None, "enough": None, "choices": chosen}
     kind = "score" if neighbours.directions is None else "embedding"
     return {
         "classes": list(digits.classes),
         "nearest": {"count": len(neighbours.labels), "kind": kind, "dataset": digits.dataset},
+        "enough": neighbours.enough(),
+        "choices": chosen,
     }

@@ -1,5 +1,6 @@
 """The training images that a model finds nearest to an image."""
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -7,11 +8,13 @@ from numpy.typing import NDArray
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.demo.digits import balanced
+from siamese_mnist.demo.plane import Plane
 from siamese_mnist.inference.verifier import Verifier
 
 SHOWN = 8
 _EMBEDDED = 1000  # a strong ensemble embeds them in a few seconds, once
 _SCORED = 200  # a stacked design scores them anew for every drawing
+_STRANGERS = 0.1  # share of strangers that may reach what an enrolled example has to reach
 
 
 class Neighbour(NamedTuple):
@@ -19,6 +22,20 @@ class Neighbour(NamedTuple):
 
     image: NDArray[np.uint8]  # (H, W)
     label: int
+
+
+class Look(NamedTuple):
+    """Where an image lies among the embeddings of training images.
+
+    Attributes:
+        direction: its embedding at length 1, (E,) float32.
+        label: class of the nearest training image.
+        familiar: cosine to that one, in [-1, 1].
+    """
+
+    direction: NDArray[np.float32]
+    label: int
+    familiar: float
 
 
 class Neighbours:
@@ -54,6 +71,31 @@ class Neighbours:
             closeness = self.directions @ directions(self.verifier, image[None])[0]
         rows = np.argsort(-closeness, kind="stable")[:count]
         return [Neighbour(self.images[row], int(self.labels[row])) for row in rows]
+
+    def look(self, image: NDArray[np.uint8]) -> Look | None:
+        """Where an image (H, W) lies; None for a stacked design."""
+        if self.directions is None:
+            return None
+        direction = directions(self.verifier, image[None])[0]
+        closeness = self.directions @ direction
+        nearest = int(np.argmax(closeness))
+        return Look(direction, int(self.labels[nearest]), float(closeness[nearest]))
+
+    @cached_property
+    def plane(self) -> Plane | None:
+        """A map of the selection, made when it is first asked for; None for a stacked design."""
+        return None if self.directions is None else Plane(self.directions, self.labels)
+
+    def enough(self) -> float | None:
+        """The cosine that an example of one's own must reach: one that few images of another class reach.
+
+        Each class of the selection meets the others as a stranger does; None for a stacked design or a single class.
+        """
+        if self.directions is None or len(np.unique(self.labels)) < 2:
+            return None
+        closeness = self.directions @ self.directions.T
+        closeness[self.labels[:, None] == self.labels] = -1
+        return float(np.quantile(closeness.max(1), 1 - _STRANGERS))
 
 
 def directions(verifier: Verifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:

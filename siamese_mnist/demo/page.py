@@ -8,7 +8,8 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
 }
-_COMMON = ("index.html", "style.css", "main.js", "pad.js")
+_MODULES = ("main.js", "pad.js", "decision.js", "enrol.js", "map.js", "morph.js", "puzzle.js", "why.js")
+_COMMON = ("index.html", "style.css", *_MODULES)
 # One page, two engines: who answers is all that differs.
 _ENGINES = {
     "server": {"engine.js": "engine-server.js"},

@@ -194,7 +194,14 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             raise Refused(400, "the address is not valid") from error
         name = asked.path.removeprefix("/") or "index.html"
-        posts = {"api/answer": self._answer, "api/nearest": self._nearest}
+        posts = {
+            "api/answer": self._answer,
+            "api/nearest": self._nearest,
+            "api/look": self._look,
+            "api/scores": self._scores,
+            "api/why": self._why,
+        }
+        gets = {"api/about": lambda: self.server.answers.about, "api/map": self._map, "api/puzzles": self._puzzles}
         if name in posts:
             self._check_method("POST")
             self._send_json(200, posts[name](_fields(self.headers.get_content_type(), body)))
@@ -202,9 +209,9 @@ class _Handler(BaseHTTPRequestHandler):
         if name in self.server.files:
             self._check_method("GET", "HEAD")
             self._send(200, TYPES[PurePosixPath(name).suffix], self.server.files[name])
-        elif name == "api/about":
+        elif name in gets:
             self._check_method("GET", "HEAD")
-            self._send_json(200, self.server.answers.about)
+            self._send_json(200, gets[name]())
         elif name == "api/sample":
             self._check_method("GET", "HEAD")
             self._send_json(200, self._sample(parse_qs(asked.query)))
@@ -227,11 +234,63 @@ class _Handler(BaseHTTPRequestHandler):
         drawing = _drawing(fields, "drawing")
 
         def found() -> dict[str, Any]:
-            image = self.server.seen(drawing)
-            nearest = [] if image is None else self.server.answers.nearest(image)
-            return {"nearest": [{"label": each.label, "image": _image(each.image)} for each in nearest]}
+            image, answers = self.server.seen(drawing), self.server.answers
+            if image is None:
+                return {"nearest": [], "place": None}
+            nearest = [{"label": each.label, "image": _image(each.image)} for each in answers.nearest(image)]
+            return {"nearest": nearest, "place": answers.place(image)}
 
         return self.server.ask(found)
+
+    def _look(self, fields: dict[str, Any]) -> dict[str, Any]:
+        drawing = _drawing(fields, "drawing")
+
+        def found() -> dict[str, Any]:
+            image, neighbours = self.server.seen(drawing), self.server.answers.neighbours
+            look = neighbours.look(image) if neighbours and image is not None else None
+            if look is None:
+                return {"image": _image(image), "look": None}
+            return {"image": _image(image), "look": {**look._asdict(), "direction": look.direction.tolist()}}
+
+        return self.server.ask(found)
+
+    def _scores(self, fields: dict[str, Any]) -> dict[str, Any]:
+        image, others = self._images(fields, "image"), self._images(fields, "others")
+        return {"scores": self.server.ask(lambda: self.server.answers.scores(image[0], others))}
+
+    def _why(self, fields: dict[str, Any]) -> dict[str, Any]:
+        drawings = [_drawing(fields, side) for side in ("left", "right")]
+
+        def found() -> dict[str, Any]:
+            left, right = map(self.server.seen, drawings)
+            maps = None if left is None or right is None else self.server.answers.why(left, right)
+            return {"why": maps and {side: each.tolist() for side, each in maps._asdict().items()}}
+
+        return self.server.ask(found)
+
+    def _map(self) -> dict[str, Any]:
+        def found() -> dict[str, Any]:
+            neighbours = self.server.answers.neighbours
+            plane = neighbours.plane if neighbours else None
+            return {"map": plane and {"points": plane.points.tolist(), "labels": plane.labels.tolist()}}
+
+        return self.server.ask(found)
+
+    def _puzzles(self) -> dict[str, Any]:
+        found = self.server.ask(self.server.answers.puzzles)
+        return {
+            "puzzles": [{**each._asdict(), "left": _image(each.left), "right": _image(each.right)} for each in found]
+        }
+
+    def _images(self, fields: dict[str, Any], name: str) -> NDArray[np.uint8]:
+        """The pixels (N, H, W) of images of the model's size, one or more, of a request."""
+        height, width = self.server.answers.verifier.image_size
+        if name not in fields:
+            raise Refused(400, f"the body has no {name!r}")
+        pixels = _decoded(fields[name], name)
+        if not pixels or len(pixels) % (height * width):
+            raise Refused(400, f"{name!r} must be images of {height} x {width} grey pixels, got {len(pixels)} bytes")
+        return np.frombuffer(pixels, np.uint8).reshape(-1, height, width)
 
     def _sample(self, query: dict[str, list[str]]) -> dict[str, Any]:
         label = query.get("label", [""])[0]
@@ -319,13 +378,17 @@ def _drawing(fields: dict[str, Any], name: str) -> bytes | None:
         raise Refused(400, f"the body has no {name!r}")
     if fields[name] is None:
         return None
-    try:
-        pixels = base64.b64decode(fields[name], validate=True)
-    except (binascii.Error, TypeError, ValueError) as error:
-        raise Refused(400, f"{name!r} must be null or base64") from error
+    pixels = _decoded(fields[name], name, "null or base64")
     if len(pixels) != SIDE * SIDE:
         raise Refused(400, f"{name!r} must be {SIDE} x {SIDE} grey pixels, one byte each, got {len(pixels)} bytes")
     return pixels
+
+
+def _decoded(value: Any, name: str, form: str = "base64") -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise Refused(400, f"{name!r} must be {form}") from error
 
 
 def _image(image: NDArray[np.uint8] | None) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from siamese_mnist.demo.answers import shown
 from siamese_mnist.demo.digits import Digits, balanced
 from siamese_mnist.demo.nearest import SHOWN, Neighbours
 from siamese_mnist.demo.page import page_files
+from siamese_mnist.demo.puzzles import puzzles
 from siamese_mnist.demo.runtime import FILES
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.onnx import export_onnx
@@ -81,17 +82,22 @@ def _write_data(verifier: Verifier, digits: Digits, about: Mapping[str, Any], pa
     """The numbers and images that the page reads: one JSON file, and arrays as plain bytes, little-endian."""
     neighbours, samples = Neighbours(verifier, digits.train), balanced(digits.test, _SAMPLES)
     assert neighbours.directions is not None
+    assert neighbours.plane is not None
+    hard = puzzles(verifier, digits)
     height, width = verifier.image_size
     values = {
-        "about": {**about, **shown(digits, neighbours)},
+        "about": {**about, **shown(verifier, digits, neighbours)},
         "height": height,
         "width": width,
         "threshold": verifier.decision.threshold,
         "shown": SHOWN,
         "train_labels": neighbours.labels.tolist(),
         "sample_labels": samples.labels.tolist(),
+        "map": {name: getattr(neighbours.plane, name).tolist() for name in ("rows", "points", "labels")},
+        "puzzle_labels": [each.labels for each in hard],
     }
     (page / "demo.json").write_text(json.dumps(values), encoding="utf-8")
     (page / "train.bin").write_bytes(neighbours.images.tobytes())
     (page / "directions.bin").write_bytes(neighbours.directions.astype("<f4").tobytes())
+    (page / "puzzles.bin").write_bytes(b"".join(each.left.tobytes() + each.right.tobytes() for each in hard))
     (page / "samples.bin").write_bytes(samples.images.numpy().tobytes())

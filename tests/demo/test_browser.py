@@ -13,8 +13,11 @@ from siamese_mnist.demo.page import page_files
 
 pytest.importorskip("selenium", reason="selenium is not installed")
 from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.interaction import POINTER_TOUCH
+from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from .conftest import serve_folder
 
@@ -126,6 +129,21 @@ class Page:
         for key in keys:
             ActionChains(self.browser).send_keys(key).perform()
 
+    def press_button(self, name):
+        self.browser.find_element(By.ID, name).click()
+
+    def touch(self, side, points):
+        """Draws a line with a finger."""
+        canvas = self.canvas(side)
+        scale = canvas.size["width"] / SIDE
+        finger = ActionBuilder(self.browser, mouse=PointerInput(POINTER_TOUCH, "finger"), duration=0)
+        (first, *others) = [(round(x * scale), round(y * scale)) for x, y in points]
+        finger.pointer_action.move_to(canvas, *first).pointer_down()
+        for point in others:
+            finger.pointer_action.move_to(canvas, *point)
+        finger.pointer_action.pointer_up()
+        finger.perform()
+
     def focused(self):
         return self.browser.switch_to.active_element
 
@@ -160,7 +178,8 @@ def page(browser, address):
     browser.get_log("browser")
     browser.get(address)
     found = Page(browser).settled()
-    yield found
+    found.press_button("own-pair")
+    yield found.settled()
     found.settled()
     assert browser.get_log("browser") == []
     origin = address.removesuffix("live/")
@@ -200,7 +219,7 @@ def test_replayed_pairs(page, fast, tenth):
     assert pairs.same.sum() == PAIRS // 2
     answers = np.array([each["verdict"] for each in said])
     assert set(answers) == {"Same", "Different"}
-    assert ((answers == "Same") == pairs.same.numpy()).sum() >= 45
+    assert ((answers == "Same") == pairs.same.numpy()).sum() >= 47
 
     drawings = [[np.frombuffer(base64.b64decode(each), np.uint8) for each in one["drawings"]] for one in said]
     left, right = (np.stack([seen(each[side].reshape(SIDE, SIDE), (28, 28)) for each in drawings]) for side in (0, 1))
@@ -250,6 +269,208 @@ def test_keyboard_only(page):
     assert page.focused() == left
 
 
+def test_a_pair_to_guess(page, fast):
+    """First the reader says, then the model; the answer is not given away before."""
+    expected = fast.puzzles()
+    for number, guess in enumerate(("say-different", "say-same")):
+        page.press_button("next" if number else "again")
+        assert page.text("word") == "The same digit, or not? You first."
+        shown = page.browser.find_elements(By.CSS_SELECTOR, "#figures, #insight, #mapping, #morphing, #decide, #enrol")
+        assert len(shown) == 6
+        assert not any(each.is_displayed() for each in shown)
+        if number:
+            page.browser.execute_script("document.activeElement.blur()")
+            page.tab_to(page.browser.find_element(By.ID, guess))
+            page.press(Keys.ENTER)
+        else:
+            page.press_button(guess)
+        assert page.text("word") in ANSWERS
+        labels = expected[number].labels
+        assert (labels[0] == labels[1]) == bool(number)
+        truth = f"Both show {labels[0]}" if number else f"Left is {labels[0]}, right is {labels[1]}"
+        said = "same" if number else "different"
+        told = page.text("told")
+        assert told.startswith(f"You said {said}, the model {page.text('word').lower()}. {truth}. ")
+        assert f"you {number + 1} of {number + 1}" in told
+    assert {*expected[0].labels} == {4, 9}
+    page.draw("left", SEVEN)
+    assert page.text("told") == ""
+    assert not page.browser.find_element(By.ID, "after").is_displayed()
+
+
+def place(page, images, rows):
+    """Puts test images onto the fields."""
+    given = [[base64.b64encode(images[row].tobytes()).decode() for row in rows]]
+    (said,) = page.browser.execute_async_script(REPLAY, given)
+    return said
+
+
+def test_sliders(page, fast, tenth):
+    """Threshold and prior, by keyboard and mouse: rates, probability and answer follow."""
+    images, labels = tenth.test.images[:, 0].numpy(), tenth.test.labels.numpy()
+    place(page, images, np.flatnonzero(labels == 1)[:2])
+    prior, bar = (page.browser.find_element(By.ID, name) for name in ("prior", "bar"))
+    points = fast.about["choices"]["points"]
+
+    def said():
+        return {name: page.text(name) for name in ("word", "probability", "threshold", "false-matches", "misses")}
+
+    first = said()
+    assert first["word"] == "Same"
+    page.tab_to(bar)
+    page.press(Keys.END)
+    high = said()
+    assert (high["word"], high["false-matches"], high["probability"]) == (
+        "Different",
+        "0.0\u00a0%",
+        first["probability"],
+    )
+    page.press(Keys.HOME)
+    low = said()
+    assert (low["word"], low["misses"]) == ("Same", "0.0\u00a0%")
+    assert float(low["false-matches"].split("\u00a0")[0]) > 50
+    page.press_button("reset")
+    assert said() == first
+    page.tab_to(prior)
+    page.press(Keys.HOME)
+    rare = said()
+    assert page.text("prior-text") == "1.0\u00a0%"
+    assert rare["threshold"] == f"{points[0]['threshold']:.3f}"
+    assert percent(rare["probability"]) <= percent(first["probability"])
+    ActionChains(page.browser).drag_and_drop_by_offset(prior, round(prior.size["width"] * 0.45), 0).perform()
+    assert percent(page.text("prior-text")) > 90
+    assert percent(said()["misses"]) < percent(rare["misses"])
+
+
+def percent(text):
+    return {"over": 99.95, "under": 0.05}.get(text.split()[0]) or float(text.split("\u00a0")[0])
+
+
+def test_three_answers(page, fast, tenth):
+    """A score within the band of a bound gets no answer, and the bound is stated."""
+    choices, images = fast.about["choices"], tenth.test.images[:200, 0].numpy()
+    bands = choices["points"][choices["own"]]["bands"]
+    row = next(row for row, band in enumerate(bands) if band and band["high"] > band["low"])
+    left, right = np.triu_indices(len(images), 1)
+    scores = fast.verifier.score_rows(images, left, right)
+    inside = np.abs(scores - (bands[row]["low"] + bands[row]["high"]) / 2).argmin()
+    place(page, images, [left[inside], right[inside]])
+    assert page.text("word") in ANSWERS
+    options = Select(page.browser.find_element(By.ID, "bound"))
+    options.select_by_value(str(row))
+    assert (page.text("word"), page.text("sign")) == ("Unsure", "?")
+    assert f"At most {100 * choices['bounds'][row]:.1f}\u00a0% of the answers are wrong" in page.text("expected")
+    place(page, images, [0, 0])
+    assert page.text("word") == "Same"
+    options.select_by_value("")
+    assert "At most" not in page.text("expected")
+
+
+def test_from_one_digit_to_the_other(page):
+    page.draw("left", SEVEN)
+    page.draw("right", ONE)
+    assert page.text("word") == "Different"
+    slider = page.browser.find_element(By.ID, "step")
+    assert page.text("morph-text").startswith("0.0\u00a0% of the way: same, probability of same over 99")
+    page.tab_to(slider)
+    page.press(*[Keys.ARROW_RIGHT] * 12)
+    assert page.text("morph-text").startswith("50.0\u00a0% of the way: ")
+    page.press(Keys.END)
+    end = page.text("morph-text")
+    assert end.startswith("100.0\u00a0% of the way: different")
+    last, whole = (float(text.replace("\u2212", "-")) for text in (end.split("score ")[1], page.text("score")))
+    assert last == pytest.approx(whole, abs=SCORE_TOLERANCE)
+    page.press_button("play")
+    wait = WebDriverWait(page.browser, 60, poll_frequency=0.05)
+    wait.until(lambda _: 0 < int(slider.get_property("value")) < 24)
+    wait.until(lambda _: slider.get_property("value") == "24")
+
+
+ASKED = f"""
+{SETTLED}
+const [name, given, done] = arguments;
+(async () => {{
+  const engine = await import(new URL("engine.js", document.baseURI));
+  return engine[name](...given.map(decode));
+}})().then(done, (error) => done(String(error)));
+"""
+
+
+def test_why_and_where(page, fast, tenth):
+    """The maps and the place of a drawing are the library's own."""
+    drawings = [np.kron(image, np.ones((10, 10), np.uint8)) for image in tenth.test.images[[2, 5], 0].numpy()]
+    given = [base64.b64encode(each.tobytes()).decode() for each in drawings]
+    left, right = (seen(each, (28, 28)) for each in drawings)
+    found = page.browser.execute_async_script(ASKED, "why", given)
+    for side, expected in fast.why(left, right)._asdict().items():
+        np.testing.assert_allclose(found[side], expected, atol=2 * SCORE_TOLERANCE)
+    place = page.browser.execute_async_script(ASKED, "nearest", given[:1])["place"]
+    np.testing.assert_allclose(place, fast.place(left), atol=0.01)
+    look = page.browser.execute_async_script(ASKED, "look", given[:1])["look"]
+    assert look["label"] == tenth.test.labels[2]
+    assert look["familiar"] == pytest.approx(fast.neighbours.look(left).familiar, abs=1e-3)
+
+
+def test_why_is_shown(page):
+    page.draw("left", SEVEN)
+    page.draw("right", ONE)
+    page.settled()
+    assert page.browser.find_element(By.ID, "map").get_attribute("aria-label") == (
+        "Map of training images: the left drawing lies among images of 7, the right drawing lies among images of 1"
+    )
+    page.press_button("why")
+    page.settled()
+    canvases = page.browser.find_elements(By.CSS_SELECTOR, ".because")
+    assert all(each.is_displayed() for each in canvases)
+    reasons = [each.text for each in page.browser.find_elements(By.CSS_SELECTOR, ".reason")]
+    assert all("most for different: " in each for each in reasons)
+    page.press_button("why")
+    page.settled()
+    assert not any(each.is_displayed() for each in canvases)
+
+
+HASH = [[(-35, -85), (-35, 85)], [(35, -85), (35, 85)], [(-85, -30), (85, -30)], [(-85, 30), (85, 30)]]
+
+
+def test_a_symbol_of_ones_own(page):
+    """Drawn twice with a mouse and a finger and named, it is recognised; a digit is not it."""
+    page.settled()
+    keep, field = (page.browser.find_element(By.ID, name) for name in ("keep-button", "name"))
+
+    def sketch(strokes, shift, way):
+        for stroke in strokes:
+            getattr(page, way)("mine", [(x + shift, y - shift) for x, y in stroke])
+        WebDriverWait(page.browser, 60).until(
+            lambda browser: browser.find_element(By.ID, "enrol").get_attribute("aria-busy") == "false"
+        )
+
+    page.browser.execute_script("arguments[0].scrollIntoView()", field)
+    assert not keep.is_enabled()
+    field.send_keys("hash")
+    sketch(HASH, 0, "draw")
+    assert "name it and keep it" in page.text("how")
+    keep.click()
+    assert page.text("how") == "Draw hash once more and keep it."
+    sketch(HASH, 6, "touch")
+    keep.click()
+    assert page.text("who") == ""
+    sketch(HASH, -5, "draw")
+    assert page.text("who") == "hash"
+    page.browser.find_element(By.CSS_SELECTOR, "#mine .clear").click()
+    sketch([SEVEN], 0, "touch")
+    assert page.text("who") == "unknown"
+    assert page.text("how").startswith("Nearest is a training image of 7")
+    page.browser.find_element(By.CSS_SELECTOR, "#symbols button").click()
+    assert page.text("who") == ""
+
+
+def test_touch(page):
+    page.touch("left", SEVEN)
+    page.touch("right", SEVEN)
+    assert page.text("word") == "Same"
+    assert page.nearest("right") == ["7"] * 8
+
+
 @pytest.mark.parametrize("width", [360, 1000])
 def test_nothing_is_wider_than_the_page(page, width):
     page.draw("left", SEVEN)
@@ -258,7 +479,7 @@ def test_nothing_is_wider_than_the_page(page, width):
     page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
         assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
-        sizes = [each.rect for each in page.browser.find_elements(By.CSS_SELECTOR, "button")]
+        sizes = [each.rect for each in page.browser.find_elements(By.CSS_SELECTOR, "button") if each.is_displayed()]
         assert min(min(each["width"], each["height"]) for each in sizes) >= 24
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

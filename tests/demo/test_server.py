@@ -97,7 +97,7 @@ def test_an_empty_drawing_is_no_error(client, tenth):
     status, found = client.json("POST", "/api/answer", {"left": None, "right": digit})
     assert (status, found["left"], found["answer"]) == (200, None, None)
     assert decoded(found["right"]).any()
-    assert client.json("POST", "/api/nearest", {"drawing": blank}) == (200, {"nearest": []})
+    assert client.json("POST", "/api/nearest", {"drawing": blank}) == (200, {"nearest": [], "place": None})
 
 
 def test_nearest(client, fast, tenth):

@@ -2,6 +2,8 @@
 
 export const place = "Python on this computer answers; nothing leaves it.";
 
+const ROOM = 150_000; // pixels of a request
+
 export async function open() {
   return ask("api/about");
 }
@@ -13,7 +15,39 @@ export async function compare(left, right) {
 
 export async function nearest(drawing) {
   const found = await ask("api/nearest", { drawing: encode(drawing) });
-  return found.nearest.map((each) => ({ ...each, image: decode(each.image) }));
+  return { place: found.place, nearest: found.nearest.map((each) => ({ ...each, image: decode(each.image) })) };
+}
+
+export async function look(drawing) {
+  const found = await ask("api/look", { drawing: encode(drawing) });
+  return { ...found, image: decode(found.image) };
+}
+
+/** Scores of an image as the model sees it against others, as many at a time as a request holds. */
+export async function scores(image, others) {
+  const size = image.pixels.length;
+  const most = Math.max(1, Math.floor(ROOM / size) - 1);
+  const found = [];
+  for (let start = 0; start < others.length; start += most) {
+    const some = others.slice(start, start + most);
+    const pixels = new Uint8Array(some.length * size);
+    some.forEach((each, row) => pixels.set(each.pixels, row * size));
+    found.push(...(await ask("api/scores", { image: encode(image.pixels), others: encode(pixels) })).scores);
+  }
+  return found;
+}
+
+export async function why(left, right) {
+  return (await ask("api/why", { left: encode(left), right: encode(right) })).why;
+}
+
+export async function map() {
+  return (await ask("api/map")).map;
+}
+
+export async function puzzles() {
+  const found = await ask("api/puzzles");
+  return found.puzzles.map((each) => ({ ...each, left: decode(each.left), right: decode(each.right) }));
 }
 
 export async function sample(label) {

@@ -1,13 +1,27 @@
 // The page: two pads, one answer. `engine.js` answers: from Python, or with the network in this browser.
 
+import { Decision, number, percent } from "./decision.js";
 import * as engine from "./engine.js";
+import { Enrolment } from "./enrol.js";
+import { EmbeddingMap } from "./map.js";
+import { Morph } from "./morph.js";
 import { Pad, paint } from "./pad.js";
+import { Puzzle } from "./puzzle.js";
+import { inWords, overlay, strongest } from "./why.js";
 
 const SIDES = ["left", "right"];
 const find = (id) => document.getElementById(id);
 const answer = find("answer");
+const SIGNS = { same: "=", different: "≠", unsure: "?" };
 
 let about = null;
+let decision = null;
+let map = null;
+let morph = null;
+let puzzle = null;
+let version = 0; // of the drawings
+let followed = null; // version that the morph is of
+let compared = null; // what was last said of the two drawings
 let due = false;
 let running = false;
 let fetching = 0; // test digits on their way
@@ -21,7 +35,13 @@ export const pads = Object.fromEntries(
 );
 
 function changed(side) {
+  puzzle?.end();
   stale.add(side);
+  version += 1;
+  again();
+}
+
+function again() {
   due = true;
   answer.setAttribute("aria-busy", "true");
   if (about && !running) work();
@@ -33,11 +53,11 @@ async function work() {
   try {
     while (due) {
       due = false;
-      const [left, right] = SIDES.map((side) => pads[side].pixels());
-      show(await engine.compare(left, right));
-      for (const [side, drawing] of [["left", left], ["right", right]]) {
-        if (!due && stale.has(side)) await showNearest(side, drawing);
-      }
+      const drawings = SIDES.map((side) => pads[side].pixels());
+      const drawn = version;
+      compared = { ...(await engine.compare(...drawings)), drawings: drawn };
+      show();
+      if (!puzzle?.asking) await explain(drawings);
       trouble("");
     }
     announce();
@@ -50,44 +70,78 @@ async function work() {
   }
 }
 
+/** All that stands below the answer, as long as it is the answer to the last drawings. */
+async function explain(drawings) {
+  for (const [row, side] of SIDES.entries()) {
+    if (!due && stale.has(side)) await showNearest(side, drawings[row]);
+  }
+  if (!due && followed !== compared.drawings) {
+    await morph.follow(compared.left, compared.right);
+    followed = compared.drawings;
+  }
+  if (!due && (find("why").checked || !find("legend").hidden)) await showWhy(drawings);
+}
+
 function settle() {
   if (!due && !running && !fetching) answer.setAttribute("aria-busy", "false");
 }
 
-function show(found) {
+function show() {
   for (const side of SIDES) {
     const canvas = view(side, ".seen");
-    paint(canvas, found[side]);
-    canvas.setAttribute("aria-label", found[side] ? `The ${side} drawing, normalised` : `Nothing drawn on the ${side}`);
+    const seen = puzzle?.asking ? null : compared[side];
+    paint(canvas, seen);
+    canvas.setAttribute("aria-label", seen ? `The ${side} drawing, normalised` : `Nothing drawn on the ${side}`);
   }
-  const said = found.answer;
-  answer.className = said ? (said.same ? "same" : "different") : "waiting";
-  find("scale").hidden = find("figures").hidden = !said;
+  showAnswer();
+}
+
+function showAnswer() {
+  const said = compared.answer;
+  const hidden = !said || puzzle?.asking;
+  const verdict = hidden ? "waiting" : decision.judge(said.score);
+  answer.className = verdict;
+  find("scale").hidden = find("figures").hidden = hidden;
+  if (puzzle?.asking) {
+    find("sign").textContent = "?";
+    find("word").textContent = "The same digit, or not? You first.";
+    return;
+  }
   if (!said) {
-    const missing = SIDES.filter((side) => !found[side]);
+    const missing = SIDES.filter((side) => !compared[side]);
     find("sign").textContent = "✎";
     find("word").textContent = missing.length === 2 ? "Draw a digit on each side" : `Draw a digit on the ${missing[0]}`;
     return;
   }
-  find("sign").textContent = said.same ? "=" : "≠";
-  find("word").textContent = said.same ? "Same" : "Different";
-  document.querySelector(".mark").style.left = `${100 * said.probability}%`;
-  find("probability").textContent = percent(said.probability);
+  const probability = decision.probability(said.score);
+  find("sign").textContent = SIGNS[verdict];
+  find("word").textContent = verdict[0].toUpperCase() + verdict.slice(1);
+  document.querySelector(".mark").style.left = `${100 * probability}%`;
+  find("probability").textContent = percent(probability);
   find("score").textContent = number(said.score);
-  find("threshold").textContent = number(said.threshold);
+  find("threshold").textContent = number(decision.threshold);
   find("swapped").textContent = swapped(said);
+  puzzle?.tell(verdict);
+}
+
+/** A slider has moved: the score stays, what is made of it changes. */
+function decided() {
+  if (compared) showAnswer();
+  morph.show();
+  announce();
 }
 
 function swapped(said) {
   if (said.swapped_score === said.score) return "the same answer and score";
   const score = number(said.swapped_score);
-  return said.stable ? `the same answer, score ${score}` : `${said.same ? "different" : "same"}, score ${score}: the order decides`;
+  const verdict = decision.judge(said.swapped_score);
+  return verdict === decision.judge(said.score) ? `the same answer, score ${score}` : `${verdict}, score ${score}: the order decides`;
 }
 
 async function showNearest(side, drawing) {
   stale.delete(side); // first, as the drawing may change meanwhile
-  const found = drawing && about.nearest ? await engine.nearest(drawing) : [];
-  const items = found.map((each) => {
+  const found = drawing && about.nearest ? await engine.nearest(drawing) : { nearest: [], place: null };
+  const items = found.nearest.map((each) => {
     const item = document.createElement("li");
     const canvas = document.createElement("canvas");
     canvas.setAttribute("aria-hidden", "true");
@@ -96,6 +150,20 @@ async function showNearest(side, drawing) {
     return item;
   });
   view(side, ".nearest").replaceChildren(...items);
+  map?.mark(side, found.place);
+}
+
+async function showWhy(drawings) {
+  const wanted = find("why").checked && Boolean(compared.answer);
+  const maps = wanted ? await engine.why(...drawings) : null;
+  const most = maps && strongest(maps);
+  find("legend").hidden = !maps;
+  for (const side of SIDES) {
+    const canvas = view(side, ".because");
+    canvas.hidden = !maps;
+    overlay(canvas, maps && maps[side], most);
+    view(side, ".reason").textContent = maps ? inWords(maps[side]) : "";
+  }
 }
 
 /** Tells screen readers once no stroke is under way, and only what is new. */
@@ -164,25 +232,41 @@ function view(side, selector) {
   return document.querySelector(`.view[data-side=${side}] ${selector}`);
 }
 
-function percent(share) {
-  if (share > 0.999 && share < 1) return "over 99.9\u00a0%";
-  if (share > 0 && share < 0.001) return "under 0.1\u00a0%";
-  return `${(100 * share).toFixed(1)}\u00a0%`;
-}
+find("why").addEventListener("change", () => {
+  if (compared) again();
+});
 
-function number(value) {
-  return value.toFixed(3).replace("-", "−");
+/** Clears both sides, to draw on. */
+function blank() {
+  for (const side of SIDES) pads[side].clear();
+  pads.left.canvas.focus({ preventScroll: true });
 }
 
 try {
-  about = await engine.open();
+  const opened = await engine.open();
+  decision = new Decision(opened.choices, decided);
+  morph = new Morph(engine, decision);
+  const hard = SIDES.some((side) => pads[side].pixels()) ? [] : await engine.puzzles();
+  about = opened;
   introduce();
   SIDES.forEach(offer);
+  new Enrolment(engine, about);
+  puzzle = new Puzzle(hard, { classes: about.classes, pads, own: blank, said: again });
   due = true;
-  await work();
+  if (hard.length) puzzle.start();
+  else await work();
 } catch (error) {
   find("sign").textContent = "";
   find("word").textContent = "There is no model";
   fail(error);
   settle();
+}
+if (about?.nearest?.kind === "embedding") {
+  try {
+    map = new EmbeddingMap(find("map"), about.classes);
+    map.fill(await engine.map());
+    find("mapping").hidden = false;
+  } catch (error) {
+    fail(error);
+  }
 }

@@ -171,7 +171,7 @@ function centre({ height, width, values }, fieldHeight, fieldWidth) {
 }
 
 /** To the nearest whole number, halves to the even one, as Python rounds. */
-function roundEven(value) {
+export function roundEven(value) {
   const low = Math.floor(value);
   const rest = value - low;
   return rest < 0.5 || (rest === 0.5 && low % 2 === 0) ? low : low + 1;
