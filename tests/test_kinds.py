@@ -18,7 +18,7 @@ for words in {commands}:
             main(words)
         except SystemExit as end:
             print(end.code, lines.getvalue().partition("\\n")[0], file=sys.__stdout__)
-    assert not {{"torch", "numpy"}} & sys.modules.keys(), words
+    assert not {unwanted} & sys.modules.keys(), words
 """
 
 
@@ -52,8 +52,31 @@ def test_mistakes_in_names_do_not_wait_for_torch():
         "list variants": "0 baseline ",
         "list recipes": "0 report ",
     }
-    program = PROGRAM.format(commands=[words.split() for words in mistakes])
+    check_early(mistakes, {"torch", "numpy"})
+
+
+def test_other_names_do_not_wait_for_torch(tmp_path):
+    neither = "2 siamese-mnist: 'nope' is neither a run, nor a bundle, nor a variant"
+    mistakes = {
+        "compare baseline --engine slurm": "2 siamese-mnist: engine must be one of local, dask, ray, got 'slurm'",
+        "compare baseline --sort acuracy": "2 siamese-mnist: cannot sort by 'acuracy'; use one of accuracy",
+        "study baseline --engine slurm": "2 siamese-mnist: engine must be one of local, dask, ray, got 'slurm'",
+        "predict nope a.png b.png": neither,
+        "explain nope a.png b.png": neither,
+        "stress nope": neither,
+        "export nope": neither,
+        "bundle nope out.zip": neither,
+        f"predict siamese a.png b.png --runs-dir {tmp_path}": "2 siamese-mnist: no run of 'siamese' in",
+        "list datasets": "0 mnist-tenth ",
+        "list trackers": "0 tensorboard ",
+    }
+    check_early(mistakes, {"torch", "sklearn", "scipy"})
+
+
+def check_early(answers, unwanted):
+    """Runs commands in one process, which must not import what is unwanted, and checks how their first lines start."""
+    program = PROGRAM.format(commands=[words.split() for words in answers], unwanted=unwanted)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.stderr == ""
-    for line, start in zip(done.stdout.splitlines(), mistakes.values(), strict=True):
+    for line, start in zip(done.stdout.splitlines(), answers.values(), strict=True):
         assert line.startswith(start)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from siamese_mnist_cli import options
+from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.skipped import located
 from siamese_mnist_cli.tables import safe
 
@@ -21,12 +21,13 @@ def bundle(
     as_json: options.Json = False,
 ) -> None:
     """Write a run as one portable bundle: weights, settings, threshold, calibration, model card and checksums."""
-    from siamese_mnist.inference.verifier import load
-    from siamese_mnist.runs.bundle import write_bundle
-
     place = located(run, runs_dir)
-    written = write_bundle(place, out)
-    load(written)
+    with progress.starting():
+        from siamese_mnist.inference.verifier import load
+        from siamese_mnist.runs.bundle import write_bundle
+
+        written = write_bundle(place, out)
+        load(written)
     print(json.dumps({"run": str(place), "bundle": str(written)}) if as_json else safe(written))
 
 
@@ -41,13 +42,15 @@ def export(
 ) -> None:
     """Write a run's network for other programs: embedder and pair scorer as ONNX, for any number of images."""
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.inference.onnx import export_onnx
-    from siamese_mnist.inference.verifier import load
 
     if format != "onnx":
         raise UsageError(f"unknown format {format!r}; use onnx")
     place = located(run, runs_dir)
-    files = export_onnx(load(place), output or Path(f"{place.resolve().stem}-onnx"))
+    with progress.starting():
+        from siamese_mnist.inference.onnx import export_onnx
+        from siamese_mnist.inference.verifier import load
+
+        files = export_onnx(load(place), output or Path(f"{place.resolve().stem}-onnx"))
     if as_json:
         print(json.dumps({"run": str(place), "files": [str(file) for file in files]}))
     else:

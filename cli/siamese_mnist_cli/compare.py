@@ -60,22 +60,29 @@ def compare(
     """Compare variants on the same pairs: train what is missing, print the report's figures and each variant's."""
     from siamese_mnist.errors import UsageError
     from siamese_mnist.settings.entries import resolve_entries
+    from siamese_mnist.settings.settings import read_entry
 
     if as_json + as_markdown + as_latex > 1:
         raise UsageError("--json, --markdown and --latex exclude each other; give one")
     if csv is not None:
         formats.check_writable(csv)
-    with progress.starting():
-        wanted = resolve_entries(entries or ["baseline", "siamese"], seeds, folds, **settings)
-        from siamese_mnist.runs.comparison import check_sort_column, sort_rows
+    names = entries or ["baseline", "siamese"]
+    for each in names:
+        read_entry(each, settings)
+    from siamese_mnist.runs.clusters import check_engine
+    from siamese_mnist.runs.comparison import check_sort_column, sort_rows
+
+    if sort is not None:
+        check_sort_column(sort)
+    check_engine(engine, address)
+    with progress.starting(safe(f"comparing {' and '.join(names)}, {seeds} seed{'s' if seeds > 1 else ''} each")):
+        wanted = resolve_entries(names, seeds, folds, **settings)
         from siamese_mnist.runs.comparison import compare as compare_runs
         from siamese_mnist.runs.jobs import attempt_runs
         from siamese_mnist.runs.result import Diverged, RunResult
         from siamese_mnist.runs.store import find_runs
 
         trackers = tracking.ready(track, runs_dir)
-    if sort is not None:
-        check_sort_column(sort)
     before = find_runs(wanted, runs_dir)
     name_skipped(before.skipped)
     with progress.shown() as titled:
@@ -92,6 +99,7 @@ def compare(
                 address=address,
                 overall=titled("training", every=1, unit="runs"),
                 notice=lambda line: print(safe(line), file=sys.stderr),
+                beside=lambda each: titled(_title(each, wanted), passing=True),
             )
         )
     for run in outcomes:

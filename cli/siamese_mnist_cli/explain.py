@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from siamese_mnist_cli import options
+from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.preparing import chosen_preprocessing, named_override
 from siamese_mnist_cli.skipped import located
 from siamese_mnist_cli.tables import safe, wide_console
@@ -30,14 +30,15 @@ def explain(
     The test blanks the places that a map marks, and random ones: where the map is right, the score for the answer falls
     much faster with the marked ones.
     """
-    from siamese_mnist.inference.verifier import load
-    from siamese_mnist.system.files import unfinished
-    from siamese_mnist.visualisation.figures import save
-    from siamese_mnist.visualisation.pictures import explanation_picture
-
     output = checked_picture(output)
     place = located(run, runs_dir)
-    verifier = load(place)
+    with progress.starting():
+        from siamese_mnist.inference.verifier import load
+        from siamese_mnist.system.files import unfinished
+        from siamese_mnist.visualisation.figures import save
+        from siamese_mnist.visualisation.pictures import explanation_picture
+
+        verifier = load(place)
     chosen = chosen_preprocessing(verifier, normalise)
     explanation = verifier.explain(*(verifier.read(each, chosen) for each in (left, right)))
     with unfinished(output) as path:

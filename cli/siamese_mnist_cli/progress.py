@@ -1,5 +1,6 @@
 """Progress on stderr: bars in a terminal, one plain line per stage elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
+
+_NARROWEST, _WIDE = 12, 70  # of a title, and of a terminal that has room for the time that has passed
 
 Report = Callable[[str, int, int], None]
 
@@ -25,8 +29,11 @@ Report = Callable[[str, int, int], None]
 class Titled(Protocol):
     """Makes the progress function of what a title names."""
 
-    def __call__(self, title: str, *, every: int = 16, unit: str = "updates") -> Report:
-        """In a terminal the bar moves every so many units; elsewhere every single one gets a line if `every` is 1."""
+    def __call__(self, title: str, *, every: int = 16, unit: str = "updates", passing: bool = False) -> Report:
+        """In a terminal the bar moves every so many units; elsewhere every single one gets a line if `every` is 1.
+
+        A passing one has one bar for all its stages, which goes when it has ended, and no line elsewhere.
+        """
 
 
 class _Rate(ProgressColumn):
@@ -38,10 +45,16 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def starting() -> Iterator[None]:
-    """Says in a terminal that the program has begun, until what PyTorch is imported for can tell more."""
+def starting(plan: str = "") -> Iterator[None]:
+    """Says in a terminal that the program has begun, until what PyTorch is imported for can tell more.
+
+    Args:
+        plan: what is to be done, which a pipe is told where PyTorch has to be imported first.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
+        if plan and "torch" not in sys.modules:
+            print(plan, file=sys.stderr, flush=True)
         yield
         return
     with console.status("starting"):
@@ -55,18 +68,21 @@ def shown() -> Iterator[Titled]:
     if not console.is_terminal:
         yield _plain
         return
+    title = Column(no_wrap=True, overflow="ellipsis", max_width=max(_NARROWEST, 2 * console.width // 5))
     columns = (
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", table_column=title),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(),
-        TimeElapsedColumn(),
+        *([TimeElapsedColumn()] if console.width >= _WIDE else []),
         TimeRemainingColumn(compact=True),
     )
     with Progress(*columns, console=console) as progress:
 
-        def titled(title: str, *, every: int = 16, unit: str = "updates") -> Report:  # noqa: ARG001
+        def titled(title: str, *, every: int = 16, unit: str = "updates", passing: bool = False) -> Report:  # noqa: ARG001
+            if passing:
+                return _passing(progress, title)
             tasks = {}
 
             def report(stage: str, done: int, total: int) -> None:
@@ -81,12 +97,25 @@ def shown() -> Iterator[Titled]:
         yield titled
 
 
-def _plain(title: str, *, every: int = 16, unit: str = "updates") -> Report:
+def _passing(progress: Progress, title: str) -> Report:
+    task, shown = progress.add_task(title, visible=False), ""
+
+    def report(stage: str, done: int, total: int) -> None:
+        nonlocal shown
+        if stage != shown:
+            progress.reset(task, total=total, description=f"{title}, {stage}")
+            shown = stage
+        progress.update(task, completed=done, visible=done < total)
+
+    return report
+
+
+def _plain(title: str, *, every: int = 16, unit: str = "updates", passing: bool = False) -> Report:
     starts: dict[str, float] = {}
 
     def report(stage: str, done: int, total: int) -> None:
         starts.setdefault(stage, time.perf_counter())
-        if done and (done == total or every == 1):
+        if not passing and done and (done == total or every == 1):
             seconds = time.perf_counter() - starts[stage]
             count = total if done == total else f"{done} of {total}"
             Console(stderr=True, width=200).print(

@@ -29,13 +29,14 @@ def stress(
     The new threshold is fitted on pairs of other images than those that are evaluated, under the same condition.
     """
     from siamese_mnist.runs.store import read_run
-    from siamese_mnist.stress import stress as put_under_stress
-    from siamese_mnist.system.files import unfinished
-    from siamese_mnist.visualisation.figures import save
-    from siamese_mnist.visualisation.pictures import stress_picture
 
     place = None if output is None else checked_picture(output)
     result = read_run(located(run, runs_dir))
+    with progress.starting():
+        from siamese_mnist.stress import stress as put_under_stress
+        from siamese_mnist.system.files import unfinished
+        from siamese_mnist.visualisation.figures import save
+        from siamese_mnist.visualisation.pictures import stress_picture
     with progress.shown() as titled:
         found = put_under_stress(result, data_dir, titled("stress", every=1, unit="conditions"))
     if place is not None:

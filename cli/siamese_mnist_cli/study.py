@@ -69,12 +69,19 @@ def study(
     from siamese_mnist.errors import UsageError
     from siamese_mnist.settings.entries import resolve_entries
     from siamese_mnist.settings.grammar import parse_texts
+    from siamese_mnist.settings.settings import read_entry
 
     if as_json and as_markdown:
         raise UsageError("--json and --markdown exclude each other; give one")
     if output is not None:
         formats.check_writable(output)
-    with progress.starting():
+    for each in entries:
+        read_entry(each, settings)
+    from siamese_mnist.runs.clusters import check_engine
+
+    check_engine(engine, address)
+    plan = f"tuning {' and '.join(entries)}, {trials} trial{'s' if trials > 1 else ''} each"
+    with progress.starting(tables.safe(plan)):
         resolve_entries(entries, seeds, **settings)  # a mistake in a name does not wait for what is imported next
         from siamese_mnist.studies.page import write_page
         from siamese_mnist.studies.study import study as run_study
@@ -97,6 +104,7 @@ def study(
             engine=engine,
             address=address,
             progress=told,
+            beside=lambda title: titled(title, passing=True),
             **settings,
         )
     page = write_page(result, output)

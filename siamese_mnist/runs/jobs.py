@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from siamese_mnist.data import load_dataset
 from siamese_mnist.errors import UsageError
+from siamese_mnist.runs.beside import watched, written
 from siamese_mnist.runs.claims import claim
 from siamese_mnist.runs.clusters import check_engine, workers_of
 from siamese_mnist.runs.elsewhere import LostWorkerError, train_elsewhere
@@ -60,6 +61,7 @@ def attempt_runs(
     address: str | None = None,
     overall: Progress = silent,
     notice: Callable[[str], None] = unheard,
+    beside: Callable[[Settings], Progress] | None = None,
 ) -> Iterator[RunResult | Diverged]:
     """Yields for each of `settings`, in order, the run on disk, or a new one, or word that its training diverged.
 
@@ -86,6 +88,8 @@ def attempt_runs(
         address: of the cluster, see `workers_of`.
         overall: told after every finished run that is trained by another process.
         notice: told in one line what is waited for.
+        beside: makes the progress function of a run that another process of this machine trains; some updates are
+            left out.
 
     Raises:
         UsageError: see `run`.
@@ -108,7 +112,7 @@ def attempt_runs(
         with workers_of(engine, address, jobs=most, gpu=gpu) as workers:
             done |= train_elsewhere(missing, workers, **places, jobs=jobs, overall=overall)
     elif most > 1:
-        done |= _train_in_parallel(missing, most, places, overall)
+        done |= _train_in_parallel(missing, most, places, overall, beside)
     else:
         for name, each in missing.items():
             outcome = _train_unclaimed(name, each, **places, progress=progress(each))
@@ -129,21 +133,27 @@ def possible_jobs() -> int:
 
 
 def _train_in_parallel(
-    settings: Mapping[str, Settings], jobs: int, places: Mapping[str, Any], overall: Progress
+    settings: Mapping[str, Settings],
+    jobs: int,
+    places: Mapping[str, Any],
+    overall: Progress,
+    beside: Callable[[Settings], Progress] | None,
 ) -> dict[str, RunResult | Diverged]:
     from joblib import Parallel, delayed
 
     sources = {(each.dataset, str(each.dataset_options)): each for each in settings.values()}
     for each in sources.values():  # a mistake shows here, and one job downloads
         load_dataset(each.dataset, places["data_dir"], places["download"], **each.dataset_options)
-    tasks = [delayed(_job)(Owner.this(), name, each, dict(places)) for name, each in settings.items()]
     trained: dict[str, RunResult | Diverged] = {}
     overall("both phases", 0, len(settings))
+    told = {name: beside(each) for name, each in settings.items()} if beside else {}
     try:
-        for number, (name, outcome) in enumerate(_outcomes(Parallel, jobs, tasks), start=1):
-            if not isinstance(outcome, Owner):
-                trained[name] = outcome
-            overall("both phases", number, len(settings))
+        with watched(Path(places["runs_dir"]), told) as folder:
+            tasks = [delayed(_job)(Owner.this(), name, each, dict(places), folder) for name, each in settings.items()]
+            for number, (name, outcome) in enumerate(_outcomes(Parallel, jobs, tasks), start=1):
+                if not isinstance(outcome, Owner):
+                    trained[name] = outcome
+                overall("both phases", number, len(settings))
     except BrokenExecutor as error:
         raise LostWorkerError(
             f"a worker process was ended from outside, by the system if memory ran short; try --jobs {jobs // 2}; "
@@ -164,10 +174,10 @@ def _outcomes(parallel: Any, jobs: int, tasks: list[Any]) -> Iterable[tuple[str,
 
 
 def _job(
-    asker: Owner, name: str, settings: Settings, places: dict[str, Any]
+    asker: Owner, name: str, settings: Settings, places: dict[str, Any], folder: Path | None
 ) -> tuple[str, RunResult | Diverged | Owner]:
     end_with(asker)
-    return name, _train_unclaimed(name, settings, **places)
+    return name, _train_unclaimed(name, settings, **places, progress=written(folder, name) if folder else silent)
 
 
 def _wait_or_train(

@@ -23,8 +23,8 @@ from siamese_mnist.studies.journal import Sampler, Trial, key_of
 from siamese_mnist.studies.looks import Look, check_folder, note_look, today
 from siamese_mnist.studies.outcome import StudyResult, StudyRow
 from siamese_mnist.studies.space import Tuned, tested_pairs, tuned_entries
-from siamese_mnist.studies.trials import Budget, chance, one_by_one, run_trials, trial_settings
-from siamese_mnist.training.phases import silent
+from siamese_mnist.studies.trials import Budget, by_title, chance, one_by_one, run_trials, trial_settings
+from siamese_mnist.training.phases import Progress, silent
 
 _MEASURING = "chosen settings"
 
@@ -50,6 +50,7 @@ def study(
     engine: str = "local",
     address: str | None = None,
     progress: Told = silent,
+    beside: Callable[[str], Progress] | None = None,
     **changes: Any,
 ) -> StudyResult:
     """Tunes every entry with equally many trials, then compares the chosen settings on the test pairs.
@@ -76,6 +77,7 @@ def study(
         engine: where they are trained: "local", "dask" or "ray"; see `compare`.
         address: of the cluster, see `compare`.
         progress: told how far it is.
+        beside: makes the progress function of a single training on this machine, by its title.
         **changes: settings that all entries share, see `Settings.resolve`; they are not tuned.
 
     Raises:
@@ -103,11 +105,13 @@ def study(
         **{"data_dir": data_dir, "download": download, "device": device},
     }
     with _alone(folder):
-        tried = run_trials(tuned, budget, folder, places=places, told=lambda *count: progress("trials", *count))
+        tried = run_trials(
+            tuned, budget, folder, places=places, told=lambda *count: progress("trials", *count), beside=beside
+        )
         choices = [_Choice(one, tuple(each), seeds) for one, each in zip(tuned, tried, strict=True)]
         look = _look(choices, budget, seeds)
         looks = note_look(folder, pairs, look) if look.chosen else check_folder(folder, pairs)
-        rows = _measured(choices, runs_dir=runs_dir, progress=progress, **places)
+        rows = _measured(choices, runs_dir=runs_dir, progress=progress, beside=beside, **places)
     return StudyResult(
         rows=tuple(each.row(rows) for each in choices),
         budget=budget,
@@ -182,10 +186,14 @@ def _entries(
     return tuned
 
 
-def _measured(choices: Sequence[_Choice], *, progress: Told, **options: Any) -> dict[str, Row]:
+def _measured(
+    choices: Sequence[_Choice], *, progress: Told, beside: Callable[[str], Progress] | None, **options: Any
+) -> dict[str, Row]:
     """Rows of the test pairs by chosen entry, trained where no run is on disk yet."""
     groups = {run_name(each.settings[0]): each.settings for each in choices if each.settings}  # equal ones once
     total = sum(map(len, groups.values()))
+    titles = {run_name(one): f"{each.entry}, seed {one.seed}" for each in choices for one in each.settings}
+    shown = beside and by_title(beside, titles)
     outcomes: list[RunResult | Diverged] = []
     for group in groups.values() if one_by_one(options) else [sum(groups.values(), ())]:
 
@@ -193,7 +201,13 @@ def _measured(choices: Sequence[_Choice], *, progress: Told, **options: Any) -> 
             progress(_MEASURING, at + done, total)
 
         progress(_MEASURING, len(outcomes), total)
-        outcomes += attempt_runs(group, progress=lambda _: silent, overall=overall, **options)
+        outcomes += attempt_runs(
+            group,
+            progress=shown or (lambda _: silent),
+            overall=overall,
+            beside=shown,
+            **options,
+        )
     progress(_MEASURING, total, total)
     rows = dict(zip(groups, compare(outcomes)[1:], strict=True))
     return {each.entry: rows[run_name(each.settings[0])] for each in choices if each.entry}

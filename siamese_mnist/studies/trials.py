@@ -10,12 +10,13 @@ from siamese_mnist.data.within import FOLDS, within
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.elsewhere import LostWorkerError
 from siamese_mnist.runs.jobs import attempt_runs
+from siamese_mnist.runs.provenance import run_name
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import RunError
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.studies.journal import ROUND, Journal, Sampler, Trial, key_of, propose
 from siamese_mnist.studies.space import Tuned, Values
-from siamese_mnist.training.phases import silent
+from siamese_mnist.training.phases import Progress, silent
 
 Outcome = RunResult | Diverged
 Told = Callable[[int, int], None]
@@ -60,7 +61,13 @@ class _Proposal:
 
 
 def run_trials(
-    entries: Sequence[Tuned], budget: Budget, folder: Path, *, places: Mapping[str, Any], told: Told
+    entries: Sequence[Tuned],
+    budget: Budget,
+    folder: Path,
+    *,
+    places: Mapping[str, Any],
+    told: Told,
+    beside: Callable[[str], Progress] | None = None,
 ) -> list[list[Trial]]:
     """The trials of every entry; those in the folder's journal are not run again.
 
@@ -73,6 +80,7 @@ def run_trials(
         folder: of the study, which this process alone writes to.
         places: `jobs`, `engine`, `data_dir` and what else `attempt_runs` takes.
         told: called with the number of trials done and in all.
+        beside: makes the progress function of a single training on this machine, by its title.
 
     Raises:
         UsageError: if data is missing, or nothing can be written.
@@ -92,10 +100,17 @@ def run_trials(
             def overall(stage: str, count: int, of: int, at: int = done) -> None:  # noqa: ARG001
                 told(at + count // budget.folds, total)
 
+            settings = [trial_settings(one.tuned, one.values, budget) for one in batch]
+            titles = {
+                run_name(each): f"{one.tuned.entry}, trial {one.number + 1}, fold {fold}"
+                for one, folds in zip(batch, settings, strict=True)
+                for fold, each in enumerate(folds)
+            }
             outcomes = _attempt(
-                [each for one in batch for each in trial_settings(one.tuned, one.values, budget)],
+                [each for folds in settings for each in folds],
                 runs_dir=runs_dir,
                 overall=overall,
+                beside=beside and by_title(beside, titles),
                 **places,
             )
             for index, proposal in enumerate(batch):
@@ -104,6 +119,11 @@ def run_trials(
             done += len(batch)
             told(done, total)
     return [journal.trials(trial_key(each, budget))[: budget.trials] for each in entries]
+
+
+def by_title(beside: Callable[[str], Progress], titles: Mapping[str, str]) -> Callable[[Settings], Progress]:
+    """Makes progress functions by the titles of runs, of which each has its name."""
+    return lambda settings: beside(titles[run_name(settings)])
 
 
 def _missing(tuned: Tuned, budget: Budget, journal: Journal, start: int, end: int) -> list[_Proposal]:
@@ -165,7 +185,7 @@ def _trial(proposal: _Proposal, outcomes: Sequence[Outcome | str]) -> Trial:
 def _attempt(settings: Sequence[Settings], **options: Any) -> list[Outcome | str]:
     """The outcome of each of `settings`, the reason in words where one was refused or broke down."""
     try:
-        return list(attempt_runs(settings, progress=lambda _: silent, **options))
+        return list(attempt_runs(settings, progress=options["beside"] or (lambda _: silent), **options))
     except (LostWorkerError, RunError, DataError, OSError):
         raise
     # A part of other hands can raise anything, and one trial must not end a study of hundreds.
