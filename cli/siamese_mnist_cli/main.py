@@ -95,11 +95,12 @@ def _tune_process() -> None:
     """Settings of this process that PyTorch is faster with; they have to come before it is imported.
 
     Waiting OpenMP threads spin for long by default, which costs several times the time where other programs want the
-    cores too. And glibc gives large blocks back to the system at once, so that every batch pays for fresh pages.
+    cores too. And glibc gives large blocks back to the system at once, so that every batch pays for fresh pages; only
+    the largest, which are not a batch's, still go back.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "100000")
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL(None)
-            for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
-                libc.mallopt(parameter, 1 << 30)
+            libc.mallopt(_M_TRIM_THRESHOLD, 1 << 30)
+            libc.mallopt(_M_MMAP_THRESHOLD, 1 << 25)

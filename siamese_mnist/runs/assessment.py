@@ -17,7 +17,7 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
-from siamese_mnist.training.phases import DivergedError
+from siamese_mnist.training.divergence import DivergedError
 
 CALIBRATION_PAIRS = 10_000  # of training pairs
 VALIDATION_PAIRS = 20_000

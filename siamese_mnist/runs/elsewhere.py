@@ -21,7 +21,8 @@ from siamese_mnist.runs.experiment import run_settings
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import RunFiles, find_runs, pack_run, unpack_run
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.training.phases import DivergedError, Progress
+from siamese_mnist.training.divergence import DivergedError
+from siamese_mnist.training.phases import Progress
 
 
 class LostWorkerError(UsageError):

@@ -48,8 +48,9 @@ from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.machine import machine
 from siamese_mnist.system.threads import RUN_THREADS, threads
+from siamese_mnist.training.curve import Curve
 from siamese_mnist.training.observers import HeldOutCurve
-from siamese_mnist.training.phases import Curve, Progress, class_accuracy, pretrain, silent, train
+from siamese_mnist.training.phases import Progress, class_accuracy, pretrain, silent, train
 
 _TRIED = 8  # training images on which a scorer is tried before it is kept
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise

@@ -20,7 +20,8 @@ from siamese_mnist.runs.store import check_writable, find_runs
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.owners import Owner
 from siamese_mnist.system.processes import end_with, without_interrupts
-from siamese_mnist.training.phases import DivergedError, Progress, silent
+from siamese_mnist.training.divergence import DivergedError
+from siamese_mnist.training.phases import Progress, silent
 
 RUN_MEMORY_BYTES = 2 * 1024**3
 _WAIT_SECONDS = 1.0

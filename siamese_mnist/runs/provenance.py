@@ -19,7 +19,7 @@ from siamese_mnist.settings.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from siamese_mnist.training.phases import Curve
+    from siamese_mnist.training.curve import Curve
 
 
 def run_name(settings: Settings) -> str:

@@ -41,6 +41,21 @@ def threads(count: int) -> Iterator[None]:
         _outer_threads.reset(token)
 
 
+@contextmanager
+def side_by_side(pieces: int) -> Iterator[None]:
+    """Lets a batched product compute its `pieces` at once, each with one thread, as far as there are `cores`.
+
+    The pieces are the same whatever the number of cores, and so is the result to the bit. Other libraries than MKL may
+    split a piece, so they compute with one thread.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(pieces, cores()) if torch.backends.mkl.is_available() else 1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
     """Calls `work` on every piece without gradients, on all `cores`, each piece with one thread."""
     before = torch.get_num_threads()

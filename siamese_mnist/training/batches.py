@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 
 _CHUNK = 512
+_FILLED = 4096  # pairs whose features are computed at a time while a bank is filled
+_ROOM = 2048  # pairs whose features are computed at a time where a bank cannot keep them
 
 
 class Batches(ABC):
@@ -41,7 +43,7 @@ class Batches(ABC):
         self.model = model
         self.images = to_unit(data.images)
         self.labels = data.labels
-        self.pairs = pairs
+        self.pairs = Pairs(*(column.to(self.images.device) for column in pairs))
         self.protocol = protocol
         self.generator = generator
         self.frozen = not protocol.backbone_learning_rate
@@ -79,36 +81,76 @@ class PairBatches(Batches):
     For a loss that contrasts the pairs of one first image, the images come in random order, each with all its pairs.
     """
 
+    def banked(self) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
+        """Yields, of a frozen backbone, the epoch, the rows in the batch, a bank, and their places in it."""
+        for epoch in range(1, self.protocol.epochs + 1):
+            for rows, bank, _, places in self._places(self._order()):
+                yield epoch, rows, bank, places
+
     def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if not self.frozen:
+            yield from self._live(self._order())
+            return
+        for rows, bank, pairs, places in self._places(self._order()):
+            yield rows, self.model.bank_rows(bank, pairs, places)
+
+    def _order(self) -> Tensor:
         order = torch.randperm(len(self.pairs.same), generator=self.generator)
         if self.model.grouped:
             place = torch.randperm(len(self.images), generator=self.generator)
-            order = order[place[self.pairs.left[order]].argsort(stable=True)]
-        return self._frozen(order) if self.frozen else self._live(order)
+            order = order[place[self.pairs.left.cpu()[order]].argsort(stable=True)]
+        return order
 
-    def _frozen(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Where not all pairs' features fit into memory, they are computed anew, block by block."""
-        block = self.model.pairs_per_bank(self.pairs)
-        if block < len(order):  # whole batches, so that the number of updates stays the announced one
-            block = max(1, block // self.protocol.batch_size) * self.protocol.batch_size
-        if block >= len(order):
-            bank = self._whole_bank()
-            for rows in order.split(self.protocol.batch_size):
-                yield rows, self.model.bank_rows(bank, self.pairs, rows)
+    def _places(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor, Pairs, Tensor]]:
+        """Batches of rows, each with a bank, the pairs it is of, and the batch's places among these.
+
+        A bank that cannot hold all pairs keeps the first ones; the others' features are computed anew in every epoch,
+        as many at a time as there is room for.
+        """
+        bank, kept = self._kept()
+        if kept == len(order):
+            for rows in order.to(bank.device).split(self.protocol.batch_size):
+                yield rows, bank, self.pairs, rows
             return
-        for chosen in order.split(block):
-            part = Pairs(*(column[chosen] for column in self.pairs))
-            bank = self.model.feature_bank(self.images, part)
-            for rows in torch.arange(len(chosen)).split(self.protocol.batch_size):
-                yield chosen[rows], self.model.bank_rows(bank, part, rows)
+        for block in _blocks(order.split(self.protocol.batch_size), kept, len(bank) - kept):
+            rows = torch.cat(block).to(bank.device)
+            is_new = rows >= kept
+            new = rows[is_new]
+            bank[kept : kept + len(new)] = self._features(new)
+            places = rows.clone()
+            places[is_new] = torch.arange(kept, kept + len(new), device=rows.device)
+            held = self._part(torch.cat([torch.arange(kept, device=rows.device), new]))
+            sizes = [len(each) for each in block]
+            for batch, found in zip(rows.split(sizes), places.split(sizes), strict=True):
+                yield batch, bank, held, found
 
-    def _whole_bank(self) -> Tensor:
+    def _kept(self) -> tuple[Tensor, int]:
+        """The bank, and of how many pairs it keeps the features; behind them is room for others."""
         if not hasattr(self, "_bank"):
-            self._bank = self.model.feature_bank(self.images, self.pairs)
+            self._bank = self._filled()
         return self._bank
 
+    def _filled(self) -> tuple[Tensor, int]:
+        count, most = len(self.pairs.same), self.model.pairs_per_bank(self.pairs)
+        if most >= count:
+            return self.model.feature_bank(self.images, self.pairs), count
+        room = max(self.protocol.batch_size, min(most // 8, _ROOM))
+        kept = max(0, most - room)
+        rows = torch.arange(count, device=self.images.device)
+        bank = self.images.new_empty(kept + room, self._features(rows[:1]).shape[1])
+        for start in range(0, kept, _FILLED):
+            end = min(start + _FILLED, kept)
+            bank[start:end] = self._features(rows[start:end])
+        return bank, kept
+
+    def _features(self, rows: Tensor) -> Tensor:
+        return self.model.feature_bank(self.images, self._part(rows))
+
+    def _part(self, rows: Tensor) -> Pairs:
+        return Pairs(*(column[rows] for column in self.pairs))
+
     def _live(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in order.split(self.protocol.batch_size):
+        for rows in order.to(self.images.device).split(self.protocol.batch_size):
             images = self._distorted(self.images[torch.cat([self.pairs.left[rows], self.pairs.right[rows]])])
             with self._autocast():
                 features = self.model.pair_features(*images.chunk(2))
@@ -118,6 +160,20 @@ class PairBatches(Batches):
         """Loss of a batch (scalar), and the scores (P,) and truth (P,) of its pairs."""
         same = self.pairs.same[rows]
         return *self.model.pair_loss(features, same, self.pairs.left[rows]), same
+
+
+def _blocks(batches: Sequence[Tensor], kept: int, room: int) -> Iterator[list[Tensor]]:
+    """Consecutive batches with at most `room` rows from `kept` on."""
+    block: list[Tensor] = []
+    taken = 0
+    for rows in batches:
+        new = int((rows >= kept).sum())
+        if taken + new > room:
+            yield block
+            block, taken = [], 0
+        block.append(rows)
+        taken += new
+    yield block
 
 
 class LabelBatches(Batches):

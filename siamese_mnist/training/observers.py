@@ -9,6 +9,7 @@ from torch import Tensor
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import Design, to_unit
+from siamese_mnist.training.tape import Tape
 
 
 class Observer(ABC):
@@ -66,7 +67,7 @@ class HeldOutCurve(Observer):
         generator: chooses the batches; a stream of its own.
 
     Attributes:
-        losses: of every update, scalar; NaN where the loss has no form for pairs.
+        losses: of every update, one; NaN where the loss has no form for pairs.
         scores: of every update, (size,).
         same: of every update, (size,) bool.
     """
@@ -82,18 +83,27 @@ class HeldOutCurve(Observer):
         generator: torch.Generator,
     ) -> None:
         self.images = to_unit(data.images)
-        self.pairs = pairs
+        self.pairs = Pairs(*(column.to(self.images.device) for column in pairs))
         self.size = size
         self.generator = generator
         self.measures_loss = "pairs" in model.supervisions
         self.bank = model.feature_bank(self.images, pairs) if frozen else None
-        self.losses: list[Tensor] = []
-        self.scores: list[Tensor] = []
-        self.same: list[Tensor] = []
+        self.losses, self.scores, self.same = Tape(), Tape(), Tape()
+
+    def draw(self) -> Tensor:
+        """Rows (size,) of the next batch of pairs."""
+        rows = torch.randint(len(self.pairs.same), (self.size,), generator=self.generator)
+        return rows.to(self.images.device)
+
+    def note(self, loss: Tensor, scores: Tensor, same: Tensor) -> None:
+        """Keeps what was measured of a batch."""
+        self.losses.add(loss)
+        self.scores.add(scores)
+        self.same.add(same)
 
     def after_update(self, update: int, view: Design) -> None:
         """Measures one batch."""
-        rows = torch.randint(len(self.pairs.same), (self.size,), generator=self.generator)
+        rows = self.draw()
         left, right, same = (column[rows] for column in self.pairs)
         if self.bank is None:
             features = view.pair_features(self.images[left], self.images[right])
@@ -103,6 +113,4 @@ class HeldOutCurve(Observer):
             loss, scores = view.pair_loss(features, same, left)
         else:
             loss, scores = torch.tensor(torch.nan), view.score_features(features)
-        self.losses.append(loss)
-        self.scores.append(scores)
-        self.same.append(same)
+        self.note(loss, scores, same)

@@ -1,9 +1,7 @@
 """The two phases (report, section 3.1), each one visible loop."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -11,38 +9,24 @@ from torch import Tensor, nn
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.designs import Design, to_unit
+from siamese_mnist.parts.designs import Design, log_odds, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.schedules import SCHEDULES
+from siamese_mnist.system.threads import side_by_side
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.batches import LabelBatches, PairBatches
+from siamese_mnist.training.curve import Curve, TrainedPairs
+from siamese_mnist.training.dense import HEAD_PIECES, DenseHead
+from siamese_mnist.training.divergence import PHASE_2_RATES, check_finite, check_weights
 from siamese_mnist.training.observers import HeldOutCurve, Observer, View
+from siamese_mnist.training.tape import Tape
 
 Progress = Callable[[str, int, int], None]
 """Called as `progress(stage, updates done, updates in all)`."""
 
-_PHASE_2_RATES = ("learning_rate", "backbone_learning_rate")
-
 
 def silent(stage: str, done: int, total: int) -> None:
     """A `Progress` that tells nobody."""
-
-
-class DivergedError(UsageError):
-    """A training whose loss or weights are no longer finite; the message names the update and the setting."""
-
-
-class Curve(NamedTuple):
-    """What every update of a phase left behind, one row an update."""
-
-    epoch: Tensor  # (U,) int64
-    loss: Tensor  # (U,) of the training batch, before the update
-    accuracy: Tensor  # (U,) of the training batch, in [0, 1]
-    validation_loss: Tensor  # (U,) of one random batch of test pairs after the update; empty where not measured
-    validation_accuracy: Tensor  # (U,)
-    learning_rate: Tensor  # (U,) step size of what is not the backbone, or of all in phase 1
-    seconds: Tensor  # (U,) from one update to the next, without what is measured in between
 
 
 def pretrain(
@@ -69,7 +53,8 @@ def pretrain(
     optimizer = Adam(parameters, learning_rate=protocol.pretrain_learning_rate)
     updates = protocol.pretrain_epochs * -(-len(images) // protocol.pretrain_batch_size)
     epochs: list[int] = []
-    losses, accuracies, seconds = [], [], []
+    losses, accuracies = Tape(), Tape()
+    seconds: list[float] = []
     model.train()
     clock = time.perf_counter()
     for epoch in range(1, protocol.pretrain_epochs + 1):
@@ -78,22 +63,22 @@ def pretrain(
             labels = data.labels[rows].repeat(len(features) // len(rows))
             logits = head(features)
             loss = F.cross_entropy(logits, labels)
-            _check_finite(loss, "phase 1", len(epochs) + 1, updates, protocol, "pretrain_learning_rate")
+            check_finite(loss, "phase 1", len(epochs) + 1, updates, protocol, "pretrain_learning_rate")
             loss.backward()
             optimizer.step()
             seconds.append(time.perf_counter() - clock)
             epochs.append(epoch)
-            losses.append(loss.detach())
-            accuracies.append((logits.detach().argmax(1) == labels).float().mean())
+            losses.add(loss)
+            accuracies.add((logits.detach().argmax(1) == labels).float().mean())
             progress("phase 1", len(epochs), updates)
             clock = time.perf_counter()
     if epochs:
-        _check_weights(model, "phase 1", updates, protocol, "pretrain_learning_rate")
+        check_weights(model, "phase 1", updates, protocol, "pretrain_learning_rate")
     nothing = torch.empty(0)
     return Curve(
         torch.tensor(epochs),
-        _stacked(losses),
-        _stacked(accuracies),
+        losses.all().cpu(),
+        accuracies.all().cpu(),
         nothing,
         nothing,
         torch.full((len(epochs),), protocol.pretrain_learning_rate, dtype=torch.float64),
@@ -107,7 +92,7 @@ def class_accuracy(model: Design, head: nn.Module, data: LabeledImages) -> float
     model.eval()
     right = [
         head(model.class_features(to_unit(images))).argmax(1).view(-1, len(images)) == labels
-        for images, labels in zip(data.images.split(256), data.labels.split(256), strict=True)
+        for images, labels in zip(data.images.split(64), data.labels.split(64), strict=True)
     ]
     return float(torch.cat(right, 1).double().mean())
 
@@ -140,7 +125,12 @@ def train(
     """
     frozen = not protocol.backbone_learning_rate
     model.eval()
-    kind = LabelBatches if protocol.supervision == "labels" else PairBatches
+    on_labels = protocol.supervision == "labels"
+    layers = model.dense_layers() if frozen and not on_labels else ()
+    if layers and all(isinstance(each, HeldOutCurve) for each in observers) and len(observers) <= 1:
+        held_out = next((each for each in observers if isinstance(each, HeldOutCurve)), None)
+        return _train_dense(PairBatches(model, data, pairs, protocol, generator), DenseHead(layers), held_out, progress)
+    kind = LabelBatches if on_labels else PairBatches
     batches = kind(model, data, pairs, protocol, generator)
     plans = [(_adam(model.decider(), protocol.learning_rate, protocol), protocol.learning_rate, 1)]
     if not frozen:
@@ -156,7 +146,7 @@ def train(
     clock = time.perf_counter()
     for update, (epoch, rows, features) in enumerate(batches, start=1):
         loss, scores, same = batches.loss(rows, features)
-        _check_finite(loss, "phase 2", update, batches.updates, protocol, *_PHASE_2_RATES)
+        check_finite(loss, "phase 2", update, batches.updates, protocol, *PHASE_2_RATES)
         loss.backward()
         share = factor((update - 1) / batches.updates)
         for optimizer, learning_rate, every in plans:
@@ -169,90 +159,55 @@ def train(
         progress("phase 2", update, batches.updates)
         clock = time.perf_counter()
     model.eval()
-    _check_weights(model, "phase 2", batches.updates, protocol, *_PHASE_2_RATES)
+    check_weights(model, "phase 2", batches.updates, protocol, *PHASE_2_RATES)
     return trained
 
 
-class TrainedPairs:
-    """Loss, scores and truth of every batch of phase 2, evaluated together at the end to keep the loop lean."""
+def _train_dense(
+    batches: PairBatches, head: DenseHead, held_out: HeldOutCurve | None, progress: Progress
+) -> TrainedPairs:
+    """Phase 2 of dense layers on a frozen backbone: what `train` does, closer to the arithmetic.
 
-    def __init__(self) -> None:
-        self.epochs: list[int] = []
-        self.losses: list[Tensor] = []
-        self.scores: list[Tensor] = []
-        self.same: list[Tensor] = []
-        self.learning_rates: list[float] = []
-        self.seconds: list[float] = []
-
-    def add(self, epoch: int, loss: Tensor, scores: Tensor, same: Tensor, learning_rate: float, seconds: float) -> None:
-        """Notes what an update left behind."""
-        self.epochs.append(epoch)
-        self.losses.append(loss.detach())
-        self.scores.append(scores)
-        self.same.append(same)
-        self.learning_rates.append(learning_rate)
-        self.seconds.append(seconds)
-
-    def curve(self, threshold: float | None, held_out: HeldOutCurve | None) -> Curve:
-        """The course of the training.
-
-        Args:
-            threshold: score at which the model itself decides "same"; None takes for each batch the point halfway
-                between its mean genuine and its mean impostor score.
-            held_out: what was measured on test pairs, if anything was.
-        """
-        thresholds = self._thresholds(threshold)
-        nothing = torch.empty(0)
-        return Curve(
-            torch.tensor(self.epochs),
-            _stacked(self.losses),
-            _accuracy(self.scores, self.same, thresholds),
-            _stacked(held_out.losses) if held_out else nothing,
-            _accuracy(held_out.scores, held_out.same, thresholds) if held_out else nothing,
-            torch.tensor(self.learning_rates, dtype=torch.float64),
-            torch.tensor(self.seconds, dtype=torch.float64),
-        )
-
-    def _thresholds(self, fixed: float | None) -> list[Tensor]:
-        """One per batch; a batch of one kind only takes over the threshold before it."""
-        if fixed is not None:
-            return [torch.tensor(fixed)] * len(self.scores)
-        found: list[Tensor] = []
-        for scores, same in zip(self.scores, self.same, strict=True):
-            one_kind = bool(same.all()) or not bool(same.any())
-            before = found[-1] if found else torch.zeros(())
-            found.append(before if one_kind else (scores[same].mean() + scores[~same].mean()) / 2)
-        return found
-
-
-def _accuracy(scores: list[Tensor], same: list[Tensor], thresholds: list[Tensor]) -> Tensor:
-    """Share of right answers of every batch, (U,)."""
-    rows = zip(scores, same, thresholds, strict=True)
-    return torch.tensor([float(((values >= cut) == truth).float().mean()) for values, truth, cut in rows])
-
-
-def _check_finite(loss: Tensor, phase: str, update: int, updates: int, protocol: TrainingProtocol, *rates: str) -> None:
-    """Stops a diverged training. Elsewhere than on the CPU, where asking costs a wait, every hundredth update is asked.
-
-    Raises:
-        DivergedError: if the loss is not finite.
+    What is held out is measured in one product with the next batch, as both see the same weights.
     """
-    asked = loss.device.type == "cpu" or update % 100 == 0 or update == updates
-    if asked and not math.isfinite(value := loss.item()):
-        raise _diverged(f"{phase} diverged: the loss is {value} at update {update} of {updates}", protocol, rates)
+    model, protocol = batches.model, batches.protocol
+    optimizer = _adam(model.decider(), protocol.learning_rate, protocol)
+    factor = SCHEDULES[protocol.schedule]
+    trained = TrainedPairs()
+    features = batches.images.new_empty(protocol.batch_size + (held_out.size if held_out else 0), model.feature_dim)
+    waiting: Tensor | None = None  # rows of what is held out
+    clock = time.perf_counter()
+    for update, (epoch, rows, bank, places) in enumerate(batches.banked(), start=1):
+        torch.index_select(bank, 0, places, out=features[: len(rows)])
+        same = batches.pairs.same[rows]
+        logits = _forward(head, features, len(rows), held_out, waiting)
+        loss = F.cross_entropy(logits, same.long())
+        check_finite(loss, "phase 2", update, batches.updates, protocol, *PHASE_2_RATES)
+        head.backward(logits, same)
+        optimizer.learning_rate = protocol.learning_rate * factor((update - 1) / batches.updates)
+        with side_by_side(HEAD_PIECES):
+            optimizer.step()
+        trained.add(epoch, loss, log_odds(logits), same, optimizer.learning_rate, time.perf_counter() - clock)
+        waiting = held_out.draw() if held_out else None
+        progress("phase 2", update, batches.updates)
+        clock = time.perf_counter()
+    _forward(head, features, 0, held_out, waiting)
+    check_weights(model, "phase 2", batches.updates, protocol, *PHASE_2_RATES)
+    return trained
 
 
-def _check_weights(model: Design, phase: str, updates: int, protocol: TrainingProtocol, *rates: str) -> None:
-    """The last update's damage shows in the weights only."""
-    for name, values in model.state_dict().items():
-        if values.is_floating_point() and not bool(torch.isfinite(values).all()):
-            what = f"{phase} diverged: {name} is not finite after update {updates} of {updates}"
-            raise _diverged(what, protocol, rates)
-
-
-def _diverged(what: str, protocol: TrainingProtocol, rates: Sequence[str]) -> DivergedError:
-    given = " or ".join(f"{name} (it is {getattr(protocol, name):g})" for name in rates if getattr(protocol, name))
-    return DivergedError(f"{what}; lower {given}")
+def _forward(
+    head: DenseHead, features: Tensor, count: int, held_out: HeldOutCurve | None, waiting: Tensor | None
+) -> Tensor:
+    """Logits (count, 2) of the first features; the held-out batch that waits is measured beside them."""
+    if held_out is None or held_out.bank is None or waiting is None:
+        return head.forward(features[:count])
+    end = count + len(waiting)
+    torch.index_select(held_out.bank, 0, waiting, out=features[count:end])
+    logits = head.forward(features[:end])
+    same = held_out.pairs.same[waiting]
+    held_out.note(F.cross_entropy(logits[count:], same.long()), log_odds(logits[count:]), same)
+    return logits[:count]
 
 
 def _adam(parameters: Iterable[Tensor], learning_rate: float, protocol: TrainingProtocol) -> Adam:
@@ -262,7 +217,3 @@ def _adam(parameters: Iterable[Tensor], learning_rate: float, protocol: Training
         beta2=protocol.adam_beta2,
         weight_decay=protocol.weight_decay,
     )
-
-
-def _stacked(values: list[Tensor]) -> Tensor:
-    return torch.stack(values) if values else torch.empty(0)

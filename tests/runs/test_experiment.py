@@ -21,7 +21,7 @@ from siamese_mnist.runs.result import Parameters
 from siamese_mnist.runs.store import RunError, RunResult, find_run, read_scores
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.training.phases import DivergedError
+from siamese_mnist.training.divergence import DivergedError
 
 VARIANTS = ["baseline", "siamese"]
 FILES = {

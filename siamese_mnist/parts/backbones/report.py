@@ -1,7 +1,8 @@
 """The report's residual CNN, with the defaults that Keras gives it."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -12,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, SharesPairs
 from siamese_mnist.parts.backbones.norm import FewChannelsNorm
+from siamese_mnist.parts.backbones.windows import PooledWindows
 from siamese_mnist.system.threads import for_each
 
 _FILTERS = (6, 16, 32, 64)
@@ -126,8 +128,7 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
     def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 64) -> Tensor:
         """Features of many stacked pairs of few images, in evaluation mode, faster than one pass per pair.
 
-        With its statistics fixed, a block without activation is an affine map, so what the first block makes of a pair
-        is the sum of what it makes of each image beside a blank one. That is computed once per image.
+        With its statistics fixed, a block without activation is an affine map, see `PooledWindows`.
 
         Args:
             images: (N, C, H, W) in [0, 1].
@@ -138,41 +139,30 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         Returns:
             (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
         """
-        first, *rest = (
-            cast(ResidualBlock, block).folded().to(memory_format=torch.channels_last) for block in self.blocks
-        )
+        blocks = [cast(ResidualBlock, block).folded() for block in self.blocks]
         features = images.new_empty(len(left), self.feature_dim)
-        rows = list(zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
-        if first.activation:
+        pooled = self._pooled(blocks, images)
 
-            def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
-                out, one, other = piece
-                pair = self._prepare(torch.cat([images[one], images[other]], 1))
-                out.copy_(self._after_first(F.max_pool2d(first(pair), 2), rest).flatten(1))
-
-            for_each(fill, rows)
-            return features
-
-        blank = self._prepare(torch.zeros_like(images[:1]))
-        alone = _windows(first(torch.cat([blank, blank], 1)))
-        beside = alone.new_empty(2, len(images), *alone.shape[1:])
-        channels = images.shape[1]
-
-        def prepare(piece: tuple[Tensor, Tensor, Tensor]) -> None:
-            out_left, out_right, part = piece
-            x = self._prepare(part).contiguous(memory_format=torch.channels_last)
-            out_left.copy_(_windows(first(F.pad(x, (0, 0, 0, 0, 0, channels)))))
-            torch.sub(_windows(first(F.pad(x, (0, 0, 0, 0, channels, 0)))), alone, out=out_right)
-
-        def fill_sums(piece: tuple[Tensor, Tensor, Tensor]) -> None:
+        def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
             out, one, other = piece
-            a, b, c, d = beside[0][one].add_(beside[1][other]).unbind(1)
-            pooled = torch.maximum(torch.maximum(a, b), torch.maximum(c, d)).permute(0, 3, 1, 2)
-            out.copy_(self._after_first(pooled, rest).flatten(1))
+            x = self._prepare(torch.cat([images[one], images[other]], 1)).permute(0, 2, 3, 1)
+            for block in pooled:
+                x = block(x)
+            out.copy_(x.flatten(1))
 
-        for_each(prepare, zip(beside[0].split(chunk), beside[1].split(chunk), images.split(chunk), strict=True))
-        for_each(fill_sums, rows)
+        for_each(fill, zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
         return features
+
+    def _pooled(self, blocks: Sequence[ResidualBlock], images: Tensor) -> list[Callable[[Tensor], Tensor]]:
+        """Every folded block with its pooling, (N, H, W, C) -> (N, H // 2, W // 2, F)."""
+        if blocks[0].activation:
+            return [partial(_pooled_plainly, block.to(memory_format=torch.channels_last)) for block in blocks]
+        height, width = (side * self.enlarge + 2 * _PADDING for side in images.shape[2:])
+        channels = [2 * images.shape[1], *(block.out_channels for block in blocks)]
+        return [
+            PooledWindows(block.double(), inputs, (height >> depth, width >> depth))
+            for depth, (block, inputs) in enumerate(zip(blocks, channels, strict=False))
+        ]
 
     def _prepare(self, x: Tensor) -> Tensor:
         if self.pixel_max != 1.0:
@@ -187,8 +177,5 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def _windows(x: Tensor) -> Tensor:
-    """The 2x2 pooling windows of (N, C, H, W), one corner after the other: (N, 4, H // 2, W // 2, C)."""
-    x = x.permute(0, 2, 3, 1)
-    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    return torch.stack([x[:, row:height:2, column:width:2] for row in (0, 1) for column in (0, 1)], 1)
+def _pooled_plainly(block: nn.Module, x: Tensor) -> Tensor:
+    return F.max_pool2d(block(x.permute(0, 3, 1, 2)), 2).permute(0, 2, 3, 1)

@@ -1,7 +1,7 @@
 """What a design is, and the registry of designs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar, cast
 
 import torch
@@ -17,7 +17,7 @@ from siamese_mnist.registry import Registry
 CHUNK = 512
 SCORED = 16 * CHUNK
 _TILE = 64
-_BANK_BYTES = 1 << 30
+_BANK_BYTES = 448 << 20
 
 MakeBackbone = Callable[[int, tuple[int, int]], nn.Module]
 """Makes the named backbone for a number of channels and an image size (H, W)."""
@@ -140,6 +140,13 @@ class Design(nn.Module, ABC):
         Returns:
             Scalar, and the scores (P,) without gradients.
         """
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """Linear layers with ReLU between them, from a row of the bank to two logits, trained by cross-entropy.
+
+        Where they are all that phase 2 trains on pairs, it does so faster. Empty where that is not so.
+        """
+        return ()
 
     def label_loss(self, features: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Tensor, Tensor]:
         """Training loss of single images, for designs that offer the supervision "labels".

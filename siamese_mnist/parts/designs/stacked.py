@@ -1,5 +1,6 @@
 """Early fusion: the two images are channels of one input."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -33,6 +34,10 @@ class Stacked(PairFusion):
         if isinstance(self.backbone, SharesPairs):
             return self.backbone.pair_features(images, pairs.left, pairs.right)
         return super().feature_bank(images, pairs)
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """The head's, if it consists of such layers; see `Design.dense_layers`."""
+        return self.head.dense_layers()
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" (P,); the mean over both orders of the images if the head asks for that."""

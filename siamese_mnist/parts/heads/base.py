@@ -2,6 +2,7 @@
 
 import itertools
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -45,6 +46,10 @@ class StackedHead(Head):
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
         """Maps features of pairs (P, D) to logits (P, 2), class 1 = same."""
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """The linear layers that `forward` consists of, with ReLU between them; empty if it is anything else."""
+        return ()
 
 
 class SiameseHead(Head):

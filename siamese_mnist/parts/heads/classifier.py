@@ -1,5 +1,7 @@
 """The report's heads on stacked pairs, and its ten-class head for pretraining."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from siamese_mnist.parts.heads.base import HEADS, StackedHead, multilayer
@@ -22,6 +24,12 @@ class PairClassifier(StackedHead):
         """Maps features of stacked pairs (P, D) to logits (P, 2), class 1 = same."""
         logits: Tensor = self.layers(features)
         return logits
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """The three layers, unless a subclass makes something else of them."""
+        if type(self).forward is not PairClassifier.forward:
+            return ()
+        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
 
 
 @HEADS.register("symmetric-classifier")
