@@ -171,6 +171,7 @@ def example_result(**changes):
             "digit_pairs": {"accuracy": [[1.0, None], [None, 1.0]], "pairs": [[1, 0], [0, 1]]},
         },
         "one_shot": [],
+        "identification": None,
         "throughput": {"train_pairs_per_second": 8.0, "score_pairs_per_second": 16.0},
         "total_seconds": 1.5,
         "peak_rss_bytes": None,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import siamese_mnist as sm
 from siamese_mnist.data.pairs import draw_pairs
@@ -83,3 +84,30 @@ def test_intervals_over_groups_hold_the_truth(study):
             kinds[by] += np.array([low <= truth <= high for low, high, truth in found.values()])
     assert (kinds["groups"] >= 84).all()
     assert kinds["images"][0] < kinds["groups"][0]
+
+
+def test_glyph_pictures_are_by_test_writers(tmp_path, monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(BENCHMARKS.parent / "examples"))
+    monkeypatch.setattr("sys.argv", ["glyph_pictures.py", str(tmp_path), "--names", "30", "--fold", "1"])
+    importlib.import_module("glyph_pictures").main()
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    enrolled, others = ({each.stem: each for each in (tmp_path / part).iterdir()} for part in ("enrol", "identify"))
+    assert len(enrolled) == 30
+    assert len(others) == 45
+    assert set(enrolled) < set(others)
+    dataset = sm.load_dataset("glyphs")
+    unseen = set(sm.split_dataset(dataset, "classes+groups", 1).test.groups.tolist())
+    images, labels, groups = dataset.test
+    for name, path in {**others, **enrolled}.items():
+        (row,) = (images[:, 0] == torch.from_numpy(np.array(Image.open(path)))).flatten(1).all(1).nonzero().tolist()
+        assert dataset.classes[int(labels[row])] == name.removeprefix("small-")
+        assert int(groups[row]) in unseen
+
+
+def test_simulated_strangers_are_held_by_the_interval(study, monkeypatch, capsys):
+    _, said = called(
+        study, "strangers", "--simulated", "--galleries", 200, "--json", monkeypatch=monkeypatch, capsys=capsys
+    )
+    figures = json.loads(said.out)
+    assert figures["measured_rate"] == pytest.approx(figures["stated_rate"], abs=0.01)
+    assert figures["measured_within_interval"] > 0.9

@@ -62,6 +62,7 @@ def _print_summary(result: Any) -> None:
         "different": _class_line(test.different),
         **{metric.title: metric.text(test[name]) for name, metric in headline_metrics().items() if name != "accuracy"},
         **{_one_shot_title(each): _one_shot_text(each) for each in result.one_shot},
+        **_identification_lines(result.identification),
         "phase-1 accuracy": "no phase 1" if pretrained is None else f"{pretrained:.4f} on single test images",
         "parameters": f"backbone {result.parameters.backbone:,}, head {result.parameters.head:,}",
         "seconds": f"phase 1 {result.phase1.train_seconds:.1f}, phase 2 {result.phase2.train_seconds:.1f}, "
@@ -85,6 +86,19 @@ def _print_summary(result: Any) -> None:
 
 def _class_line(figures: Any) -> str:
     return f"precision {figures.precision:.4f}, recall {figures.recall:.4f}, F1 {figures.f1:.4f}"
+
+
+def _identification_lines(figures: Any) -> dict[str, str]:
+    if figures is None:
+        return {}
+    low, high = figures.rank_1_interval
+    fifth = f", among the first 5 {figures.cmc[4]:.4f}" if figures.names > 5 else ""
+    lines = {f"{figures.names} names, rank 1": f"{figures.cmc[0]:.4f} ({low:.4f} to {high:.4f}){fifth}"}
+    for each in figures.open_set:
+        low, high = each.detection_interval
+        names = f"{each.names} name{'s' if each.names > 1 else ''} and strangers"
+        lines[f"{names}, FPIR {each.limit:g}"] = f"{each.detection:.4f} ({low:.4f} to {high:.4f}) detected and named"
+    return lines
 
 
 def _one_shot_title(figures: Any) -> str:

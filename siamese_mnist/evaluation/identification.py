@@ -221,11 +221,12 @@ def open_set_by_size(
         for _ in range(draws):
             chosen = np.isin(gallery, rng.choice(known, size, replace=False))
             drawn.append(open_set_rates(values[:, chosen], gallery[chosen], probe_labels, limits))
-        found += [_averaged(of_limit) for of_limit in zip(*drawn, strict=True)]
+        found += [mean_open_set_rate(of_limit) for of_limit in zip(*drawn, strict=True)]
     return found
 
 
-def _averaged(drawn: Sequence[OpenSetRate]) -> OpenSetRate:
+def mean_open_set_rate(drawn: Sequence[OpenSetRate]) -> OpenSetRate:
+    """Means over galleries of one size at one limit, of the intervals' bounds, too."""
     first = drawn[0]
     return first._replace(
         threshold=float(np.mean([each.threshold for each in drawn])),
@@ -269,16 +270,17 @@ def guarded_threshold(alarms: ArrayLike, owners: ArrayLike, limit: float, togeth
     values, weights = np.asarray(alarms, dtype=np.float64), _weights(owners)
     falling = np.argsort(-values, kind="stable")
     passed = np.cumsum(weights[falling])
-    allowed = limit * (passed[-1] + together) - together + _ROUNDING
+    allowed = limit * (passed[-1] + 1) - together + _ROUNDING
     first_refused = min(int(np.searchsorted(passed, allowed, side="right")), values.size - 1)
     return float(np.nextafter(values[falling[first_refused]], np.inf))
 
 
 def expected_false_positives(alarms: ArrayLike, owners: ArrayLike, threshold: float, together: int = 1) -> Rate:
-    """Rate at which the next unmated probe is given a name, from those of n owners: (k + t) / (n + t).
+    """Rate at which the next unmated probe is given a name, from those of n owners: (k + t) / (n + 1).
 
     The owners are seen as drawn like the next one; k is the number whose probes reach the threshold, in shares where an
-    owner has several. The interval is that of the beta distribution which the rate then has (Vovk 2012), at 95 %.
+    owner has several. The interval is that of the beta distribution which the rate then has (Vovk 2012), at 95 %: of
+    the rate among all strangers there could be, not of the share among a few of them, which varies more.
 
     Args:
         alarms: (U,) the highest score of every unmated probe.
@@ -293,9 +295,9 @@ def expected_false_positives(alarms: ArrayLike, owners: ArrayLike, threshold: fl
     total = float(weights.sum())
     passed = float(weights[np.asarray(alarms, dtype=np.float64) >= threshold].sum())
     # Of a threshold that the alarms themselves have chosen, the next stands anywhere among them.
-    shape = passed / together + 1, max((total - passed) / together, _ROUNDING)
+    shape = passed / together + 1, max((total + 1 - passed) / together - 1, _ROUNDING)
     low, high = (float(betaincinv(*shape, quantile)) for quantile in (0.025, 0.975))
-    rate = min((passed + together) / (total + together), 1.0)
+    rate = min((passed + together) / (total + 1), 1.0)
     return Rate(rate, min(low, rate), max(high, rate))
 
 

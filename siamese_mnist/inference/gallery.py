@@ -12,7 +12,11 @@ from torch import Tensor
 
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation.identification import expected_false_positives, guarded_threshold
+from siamese_mnist.evaluation.identification import (
+    expected_false_positives,
+    false_positive_threshold,
+    guarded_threshold,
+)
 from siamese_mnist.inference.search import Examples, Index, Nearest, exact
 from siamese_mnist.inference.verifier import Images, Verifier
 
@@ -38,7 +42,8 @@ class Expected(NamedTuple):
 
     Attributes:
         threshold: the score that the best example must reach for its name to be given.
-        rate: false positive identification rate to expect; None where the gallery has one name and cannot tell.
+        rate: false positive identification rate to expect; None where the gallery has one name and the model was made
+            before calibration pairs were kept.
         low: lower bound of its interval.
         high: upper bound of its interval.
         basis: what it is estimated from.
@@ -98,6 +103,7 @@ class Gallery:
         self._kept: Tensor | None = None  # as from `Verifier.prepare`
         self._owners: list[str] = []  # name of every example
         self._sources: list[str] = []
+        self._index: Index | None = None  # of all examples, built when it is first needed
 
     def __len__(self) -> int:
         """Number of examples."""
@@ -158,6 +164,7 @@ class Gallery:
         self._kept = kept if self._kept is None else torch.cat([self._kept, kept])
         self._owners += [name for name, _ in examples]
         self._sources += [source for _, source in examples]
+        self._index = None
 
     def remove(self, name: str) -> None:
         """Removes a name with all its examples.
@@ -172,6 +179,7 @@ class Gallery:
         self._kept = self._kept[left] if left else None
         self._owners = [self._owners[row] for row in left]
         self._sources = [self._sources[row] for row in left]
+        self._index = None
 
     def merge(self, other: Gallery) -> None:
         """Adds all examples of another gallery of the same model; those that are in both are kept once."""
@@ -192,8 +200,11 @@ class Gallery:
         so the highest score that each name has with any other name tells how often strangers reach a threshold,
         without taking the comparisons with many names as independent. Of n independent names, the rate to expect at
         the (k + 1)th of these scores would be (k + 1) / (n + 1) (Vovk et al. 2005); two names that are alike alarm
-        both, so that it is that of half as many, (k + 2) / (n + 2). No name is given below the model's own threshold
-        for pairs. With few names no threshold can be shown to keep a low limit; the rate says so.
+        both, so that it is (k + 2) / (n + 1). The interval is of the rate among all strangers there could be; the
+        share among a few of them varies more. With one name, the rate is the false match rate of the calibration
+        pairs, times the number of its examples, which is at most what several examples accept. No name is given
+        below the model's own threshold for pairs. With few names no threshold can be shown to keep a low limit; the
+        rate says so.
 
         Args:
             max_fpir: the limit, in (0, 1).
@@ -205,7 +216,7 @@ class Gallery:
             raise UsageError(f"the limit on the false positive identification rate must be in (0, 1), got {max_fpir}")
         examples, own = self._searched(), self.verifier.decision.threshold
         if len(self.names) < 2:
-            return Expected(own, None, None, None, "one name cannot tell; enrol more")
+            return self._expect_of_one_name(max_fpir)
         rows = _spread_over_names(examples.owners, _PROBED)
         found = exact(self.verifier, examples.kept[rows], examples, 1, without=examples.owners[rows])
         alarms, owners = found.scores[:, 0].numpy(), examples.owners[rows].numpy()
@@ -213,6 +224,17 @@ class Gallery:
         rate = expected_false_positives(alarms, owners, threshold, _TOGETHER)
         names = np.unique(owners).size
         return Expected(threshold, *rate, f"{names} names of the gallery, each compared with all others")
+
+    def _expect_of_one_name(self, max_fpir: float) -> Expected:
+        own, calibration, examples = self.verifier.decision.threshold, self.verifier.calibration, len(self)
+        if calibration is None:
+            return Expected(own, None, None, None, "one name cannot tell; enrol more")
+        impostors = calibration.scores[~calibration.same]
+        threshold = max(own, false_positive_threshold(impostors, max_fpir / examples))
+        found = calibration.false_match_rate(threshold)
+        rate, low, high = (min(1.0, examples * each) for each in (found.rate, *found.interval))
+        times = f", for each of {examples} examples" if examples > 1 else ""
+        return Expected(threshold, rate, low, high, f"{found.pairs:,} different pairs of calibration images{times}")
 
     def identify(
         self, images: Images, *, max_fpir: float = MAX_FPIR, nearest: int = 3, expected: Expected | None = None
@@ -240,7 +262,9 @@ class Gallery:
 
     def _search(self, queries: Tensor, examples: Examples, count: int) -> Nearest:
         if len(self) > _LARGEST_EXACT and self.verifier.model.embeds:
-            return Index(self.verifier, examples).search(queries, count)
+            if self._index is None:
+                self._index = Index(self.verifier, examples)
+            return self._index.search(queries, count)
         return exact(self.verifier, queries, examples, count)
 
     def _identification(self, query: Tensor, examples: Examples, found: Nearest, expected: Expected) -> Identification:

@@ -13,6 +13,7 @@ _QUERIES, _EXAMPLES = 512, 8192  # scored at a time
 _LISTS_PER_ROOT = 4  # inverted lists for each square root of the number of examples
 _PROBED = 64  # lists that are looked into
 _CANDIDATES = 256  # examples that the index proposes, to be scored by the model
+_TOGETHER = 64  # queries whose candidates are scored at a time
 
 
 class Nearest(NamedTuple):
@@ -63,11 +64,7 @@ def exact(
 
 
 def _exact(verifier: Verifier, queries: Tensor, examples: Examples, count: int, without: Tensor | None) -> Nearest:
-    best = Nearest(
-        torch.full((len(queries), count), -1),
-        torch.full((len(queries), count), -torch.inf),
-        torch.full((len(queries),), -torch.inf),
-    )
+    best = _nothing(len(queries), count)
     for start, kept in zip(range(0, len(examples.kept), _EXAMPLES), examples.kept.split(_EXAMPLES), strict=True):
         chosen = slice(start, start + len(kept))
         scores = verifier.score_prepared(queries, kept)
@@ -75,6 +72,14 @@ def _exact(verifier: Verifier, queries: Tensor, examples: Examples, count: int, 
             scores.masked_fill_(examples.owners[chosen] == without[:, None], -torch.inf)
         best = _merged(verifier, best, scores, examples.log_weights[chosen], start)
     return best
+
+
+def _nothing(queries: int, count: int) -> Nearest:
+    return Nearest(
+        torch.full((queries, count), -1),
+        torch.full((queries, count), -torch.inf),
+        torch.full((queries,), -torch.inf),
+    )
 
 
 def _merged(verifier: Verifier, best: Nearest, scores: Tensor, log_weights: Tensor, start: int) -> Nearest:
@@ -129,13 +134,16 @@ class Index:
     def search(self, queries: Tensor, count: int) -> Nearest:
         """As `exact`, but among the candidates of each query alone."""
         _, found = self._index.search(self._points(queries).numpy(), min(_CANDIDATES, len(self.examples.kept)))
-        parts = [
-            self._ranked(query[None], torch.from_numpy(rows), count) for query, rows in zip(queries, found, strict=True)
-        ]
+        blocks = zip(queries.split(_TOGETHER), torch.from_numpy(found).split(_TOGETHER), strict=True)
+        parts = [self._ranked(some, rows, count) for some, rows in blocks]
         return Nearest(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
-    def _ranked(self, query: Tensor, rows: Tensor, count: int) -> Nearest:
-        rows = rows[rows >= 0]
-        chosen = Examples(*(column[rows] for column in self.examples))
-        found = exact(self.verifier, query, chosen, count)
-        return found._replace(rows=torch.where(found.rows >= 0, rows[found.rows.clamp(min=0)], -1))
+    @torch.no_grad()
+    def _ranked(self, queries: Tensor, rows: Tensor, count: int) -> Nearest:
+        """The best of the candidates (Q, C) of each query; row -1 is none."""
+        there = rows.clamp(min=0)
+        left, right = queries.repeat_interleave(rows.shape[1], 0), self.examples.kept[there.flatten()]
+        scores = self.verifier.model.score_embeddings(left, right).view(rows.shape)
+        scores.masked_fill_(rows < 0, -torch.inf)
+        found = _merged(self.verifier, _nothing(len(rows), count), scores, self.examples.log_weights[there], 0)
+        return found._replace(rows=rows.gather(1, found.rows.clamp(min=0)).masked_fill(found.rows < 0, -1))

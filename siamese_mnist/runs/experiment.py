@@ -39,6 +39,7 @@ from siamese_mnist.runs.assessment import (
     fitting_pairs,
     pooled,
 )
+from siamese_mnist.runs.identification import identification_figures
 from siamese_mnist.runs.one_shot import one_shot_figures
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.recording import record_scorer
@@ -296,6 +297,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
     decision = trained.decision
     collapsed = collapse(model, work.training)
     assessment = assess(model, work.test, pairs, decision, len(dataset.test_classes))
+    identification = identification_figures(model, work.test) if dataset.new_classes else None
     result = _result(
         work,
         trained,
@@ -304,6 +306,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
             each.as_dict()
             for each in (one_shot_figures(model, work.test, dataset.test_classes) if dataset.new_classes else ())
         ],
+        identification=None if identification is None else identification.as_dict(),
         collapsed=collapsed,
         decision=decision.as_dict(),
         total_seconds=time.perf_counter() - start,

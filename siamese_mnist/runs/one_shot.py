@@ -17,7 +17,9 @@ WAYS = 20
 EPISODES = 100
 
 
-class _Kind(NamedTuple):
+class Kind(NamedTuple):
+    """Who writes, and what is told apart."""
+
     writer: Writer
     within: NDArray[np.int64] | None  # (N,) the family of every image
     ways: int
@@ -40,19 +42,7 @@ def one_shot_figures(model: Design, data: LabeledImages, classes: Sequence[str])
     labels = data.labels.cpu().numpy()
     groups = None if data.groups is None else data.groups.cpu().numpy()
     found = []
-    for kind in _kinds(labels, groups, classes):
-        try:
-            episodes = draw_episodes(
-                labels,
-                ways=kind.ways,
-                count=EPISODES,
-                rng=np.random.default_rng(0),
-                groups=groups,
-                writer=kind.writer,
-                within=kind.within,
-            )
-        except ValueError:  # too few images of this kind
-            continue
+    for kind, episodes in drawn_kinds(labels, groups, classes, EPISODES):
         rate = episode_accuracy(_scores(model, images, episodes), episodes, labels, groups)
         found.append(
             OneShot(
@@ -67,16 +57,43 @@ def one_shot_figures(model: Design, data: LabeledImages, classes: Sequence[str])
     return found
 
 
-def _kinds(labels: NDArray[np.int64], groups: NDArray[np.int64] | None, classes: Sequence[str]) -> Iterator[_Kind]:
+def drawn_kinds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64] | None, classes: Sequence[str], count: int
+) -> Iterator[tuple[Kind, Episodes]]:
+    """Episodes of each kind for which there are enough images.
+
+    Args:
+        labels: (N,) class of every image.
+        groups: (N,) writer of every image, or None.
+        classes: names of the classes.
+        count: episodes of each kind.
+    """
+    for kind in _kinds(labels, groups, classes):
+        try:
+            episodes = draw_episodes(
+                labels,
+                ways=kind.ways,
+                count=count,
+                rng=np.random.default_rng(0),
+                groups=groups,
+                writer=kind.writer,
+                within=kind.within,
+            )
+        except ValueError:  # too few images of this kind
+            continue
+        yield kind, episodes
+
+
+def _kinds(labels: NDArray[np.int64], groups: NDArray[np.int64] | None, classes: Sequence[str]) -> Iterator[Kind]:
     by_writer: tuple[Writer, ...] = ("any",) if groups is None else ("other", "same")
     ways = min(WAYS, len(classes))
     if not all("/" in name for name in classes):
-        yield from (_Kind(writer, None, ways) for writer in by_writer)
+        yield from (Kind(writer, None, ways) for writer in by_writer)
         return
     families = np.unique([name.partition("/")[0] for name in classes], return_inverse=True)[1]
-    yield _Kind("any", None, ways)  # nobody wrote characters of two families
+    yield Kind("any", None, ways)  # nobody wrote characters of two families
     largest = int(np.bincount(families).max())
-    yield from (_Kind(writer, families[labels], min(WAYS, largest)) for writer in by_writer)
+    yield from (Kind(writer, families[labels], min(WAYS, largest)) for writer in by_writer)
 
 
 def _scores(model: Design, images: torch.Tensor, episodes: Episodes) -> NDArray[np.float32]:

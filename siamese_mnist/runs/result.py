@@ -199,6 +199,45 @@ class OneShot(Section):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OpenSet(Section):
+    """Naming with strangers about, at a limit on the share of them that is given a name (FPIR, ISO/IEC 19795-1).
+
+    Attributes:
+        names: how many are enrolled.
+        limit: on the false positive identification rate.
+        false_positive: share of strangers that is given a name, at most the limit.
+        detection: share of images of enrolled classes that is given the right name (DIR).
+        detection_interval: its 95 % interval for one gallery, over classes.
+    """
+
+    names: Count
+    limit: Rate
+    false_positive: Rate
+    detection: Rate
+    detection_interval: Annotated[Sequence[Rate], Len(2, 2)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identification(Section):
+    """Naming images of classes that were not trained on from one example each; means over galleries.
+
+    Attributes:
+        names: how many classes a gallery has.
+        galleries: how many were drawn.
+        cmc: cumulative match characteristic: share of images whose own class is among the first k, for k = 1 to
+            `names`.
+        rank_1_interval: 95 % interval of the first of these for one gallery, over classes.
+        open_set: rates where half of these classes are strangers, one for each limit.
+    """
+
+    names: Count
+    galleries: Count
+    cmc: Annotated[Sequence[Rate], Len(2)]
+    rank_1_interval: Annotated[Sequence[Rate], Len(2, 2)]
+    open_set: Sequence[OpenSet]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Throughput(Section):
     """Speeds of phase 2 and of scoring the test pairs."""
 
@@ -227,6 +266,7 @@ class RunResult(Section):
         decision: threshold and calibration.
         test: figures on the test pairs.
         one_shot: episodes of each kind, where the test classes are new; else none.
+        identification: among the test classes, where these are new; else None.
         throughput: speeds.
         total_seconds: from loading the data to the last figure.
         peak_rss_bytes: largest resident memory, None where the system does not tell.
@@ -249,6 +289,7 @@ class RunResult(Section):
     decision: FittedDecision
     test: PairFigures
     one_shot: Sequence[OneShot] = field(default_factory=list)
+    identification: Identification | None = None
     throughput: Throughput
     total_seconds: Amount
     peak_rss_bytes: Count | None

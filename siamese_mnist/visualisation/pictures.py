@@ -7,18 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import from_numpy
 
 from siamese_mnist.data import load_dataset, split_dataset
 from siamese_mnist.evaluation import Decision, cllr, equal_error_rate, min_cllr, roc_auc
 from siamese_mnist.inference.explanation import Explanation, occlusion
 from siamese_mnist.inference.verifier import load
-from siamese_mnist.runs.store import RunError, RunResult, read_history, read_scores
+from siamese_mnist.parts.heads.agreement import AgreementHead
+from siamese_mnist.runs.one_shot import drawn_kinds
+from siamese_mnist.runs.store import RunError, RunResult, read_config, read_history, read_scores
 from siamese_mnist.stress import Stress
 from siamese_mnist.visualisation import figures
 
 _MAPPED_IMAGES = 300
 _EXPLAINED_PAIRS = 6
 _SHORT_NAME = 6  # characters
+_SHOWN_EPISODES = 4
+_READ_IMAGES, _READ_CLASSES = 10, 10
 
 
 class Picture(NamedTuple):
@@ -43,7 +48,9 @@ class Finished:
     scores: NDArray[np.float64]  # (P,) higher = more alike
     images: NDArray[np.uint8]  # (N, C, H, W)
     labels: NDArray[np.int64]  # (N,)
+    groups: NDArray[np.int64] | None  # (N,) who wrote them
     classes: tuple[str, ...]
+    trained_classes: tuple[str, ...]
     history: Mapping[str, NDArray[np.float64]]  # columns of phase 2, (U,)
 
     @property
@@ -72,7 +79,7 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
     columns = read_scores(run.run_dir)
     options = run.config.get("dataset_options") or {}
     dataset = split_dataset(load_dataset(run.dataset, data_dir, **options), run.split.name, run.split.fold)
-    images, labels, _ = dataset.test
+    images, labels, groups = dataset.test
     left, right = columns["left"].astype(np.int64), columns["right"].astype(np.int64)
     if max(left.max(), right.max()) >= len(labels):
         raise RunError(f"{run.run_dir} is damaged (rows outside the {len(labels)} test images); train the run again")
@@ -85,7 +92,9 @@ def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str 
         scores=columns["score"].astype(np.float64),
         images=images.numpy(),
         labels=labels.numpy(),
+        groups=None if groups is None else groups.numpy(),
         classes=dataset.test_classes,
+        trained_classes=tuple(read_config(run.run_dir)["classes"]),
         history=read_history(run.run_dir),
     )
 
@@ -131,6 +140,9 @@ def run_pictures(finished: Finished) -> Iterator[Picture]:
         _costs,
         _digits,
         _embeddings,
+        _episodes,
+        _identification,
+        _readings,
         _hardest,
         _explained,
     ):
@@ -241,6 +253,77 @@ def _embeddings(finished: Finished) -> Picture | None:
         "(principal components). Classes that overlap here may still be apart in the other dimensions.",
         f"Scatter of {len(embeddings)} test images in two of {embeddings.shape[1]} dimensions.",
         figures.embedding_map(embeddings, finished.labels[shown], finished.drawn_classes),
+    )
+
+
+def _episodes(finished: Finished) -> Picture | None:
+    """One-shot episodes as they are measured, where the test classes are new."""
+    if not finished.run.one_shot:
+        return None
+    kind, drawn = next(drawn_kinds(finished.labels, finished.groups, finished.classes, _SHOWN_EPISODES))
+    verifier, rng = load(finished.run.run_dir), np.random.default_rng(0)
+    shown = []
+    for number in range(_SHOWN_EPISODES):
+        own, order = number % kind.ways, rng.permutation(kind.ways)
+        query, rows = finished.images[drawn.queries[number, [own]]], finished.images[drawn.examples[number, order, 0]]
+        answer = int(verifier.score_matrix(query, rows).argmax())
+        shown.append(figures.Episode(query[0], rows, own=int(np.flatnonzero(order == own)[0]), answer=answer))
+    right = sum(each.answer == each.own for each in shown)
+    return Picture(
+        "episodes",
+        "One-shot episodes",
+        f"An image is named by the most alike of {kind.ways} examples, one of each class that was never seen"
+        f"{', all by another writer' if kind.writer == 'other' else ''}.",
+        f"{len(shown)} images, each with {kind.ways} examples; {right} named right.",
+        figures.episodes(shown),
+    )
+
+
+def _identification(finished: Finished) -> Picture | None:
+    """Cumulative match characteristic and open-set rates, where the test classes are new."""
+    found = finished.run.identification
+    if found is None:
+        return None
+    rates = "; ".join(
+        f"at a false positive identification rate of {each.limit:g}, {each.detection:.3f} "
+        f"({each.detection_interval[0]:.3f} to {each.detection_interval[1]:.3f})"
+        for each in found.open_set
+    )
+    return Picture(
+        "identification",
+        "Identification",
+        f"How often the own name is among the first k of {found.names}, each enrolled with one example (cumulative "
+        f"match characteristic). With {found.open_set[0].names} of these names enrolled and the others strangers, the "
+        f"share of images of the enrolled that are detected and named: {rates}.",
+        f"CMC of {found.names} names; rank 1 {found.cmc[0]:.4f}.",
+        figures.match_characteristic(found.cmc),
+    )
+
+
+def _readings(finished: Finished) -> Picture | None:
+    """What a model that classifies takes unknown classes for."""
+    verifier = load(finished.run.run_dir)
+    head = verifier.model.head
+    if finished.run.split.test_classes is None or not isinstance(head, AgreementHead):
+        return None
+    each = max(1, _READ_IMAGES // len(finished.classes))
+    rows = np.concatenate([np.flatnonzero(finished.labels == label)[:each] for label in range(len(finished.classes))])
+    rows = np.sort(rows[:_READ_IMAGES])
+    rows = rows[np.argsort(finished.labels[rows], kind="stable")]
+    read = head.log_probabilities(from_numpy(verifier.embed(finished.images[rows])).float()).exp().detach().numpy()
+    columns = np.sort(np.argsort(-read.sum(axis=0), kind="stable")[:_READ_CLASSES])
+    return Picture(
+        "readings",
+        "Unknown classes, read as known ones",
+        "A model that first classifies can see an unknown character only as a mixture of those that it knows: two "
+        "images are the same to it as far as their rows agree.",
+        f"Probabilities of {len(columns)} known classes for {len(rows)} images of unknown ones.",
+        figures.readings(
+            finished.images[rows],
+            [finished.classes[label] for label in finished.labels[rows]],
+            read[:, columns],
+            [finished.trained_classes[column] for column in columns],
+        ),
     )
 
 

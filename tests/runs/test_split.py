@@ -7,7 +7,7 @@ import pytest
 
 import siamese_mnist as sm
 from siamese_mnist.data import load_dataset, split_dataset
-from siamese_mnist.runs.store import find_run, read_scores
+from siamese_mnist.runs.store import find_run, read_run, read_scores
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.visualisation.pictures import read_finished, run_pictures
 
@@ -45,11 +45,32 @@ def test_one_shot_episodes_on_new_classes(run, finished):
     assert not finished["siamese"].one_shot, "its classes are known"
 
 
+def test_identification_among_new_classes(run, finished):
+    found = run.identification
+    assert (found.names, found.cmc[1], [each.names for each in found.open_set]) == (2, 1.0, [1, 1])
+    assert read_run(run.run_dir).identification == found
+    assert finished["siamese"].identification is None
+
+
 def test_pictures_show_the_images_of_the_split(run):
     finished = read_finished(run)
     assert finished.classes == ("0", "1")
     assert len(finished.images) == len(split_dataset(load_dataset("mnist-small"), "classes", 1).test.labels)
-    assert {each.name for each in run_pictures(finished)} >= {"digits", "hardest"}
+    pictures = {each.name: each for each in run_pictures(finished)}
+    assert {*pictures} >= {"digits", "hardest", "episodes", "identification"}
+    assert f"rank 1 {run.identification.cmc[0]:.4f}" in pictures["identification"].alternative
+    assert "readings" not in pictures, "it names no classes"
+
+
+def test_what_a_classifier_reads_in_unknown_classes(tmp_path, short):
+    changes = {**short, **TINY, "pretrain_epochs": 0, "split": "classes", "fold": 1}
+    finished = read_finished(sm.run("siamese-agreement", runs_dir=tmp_path, **changes))
+    (shown,) = [each for each in run_pictures(finished) if each.name == "readings"]
+    left, right = shown.figure.axes
+    assert {text.get_text() for text in left.texts} == {"0", "1"}
+    assert [tick.get_text() for tick in right.get_xticklabels()] == list(finished.trained_classes)
+    sums = right.collections[0].get_array().reshape(len(left.texts), -1).sum(axis=1)
+    assert sums.tolist() == pytest.approx([1.0] * len(sums))
 
 
 def test_runs_of_other_folds_are_other_runs(run, short):

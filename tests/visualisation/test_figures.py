@@ -286,3 +286,34 @@ assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams.copy() == before
 """
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+def test_episodes_mark_the_right_example_and_a_wrong_answer(rng):
+    shown = [
+        figures.Episode(
+            rng.integers(0, 255, (1, 8, 8), dtype=np.uint8),
+            rng.integers(0, 255, (12, 1, 8, 8), dtype=np.uint8),
+            own=11,
+            answer=answer,
+        )
+        for answer in (11, 3)
+    ]
+    figure = figures.episodes(shown)
+    for episode, axes in zip(shown, figure.axes[1::2], strict=True):
+        np.testing.assert_array_equal(axes.images[5].get_array().squeeze(), episode.examples[5, 0])
+        places = [tuple(np.round(np.add(patch.get_xy(), 0.47)).astype(int)) for patch in axes.patches]
+        assert places == [(episode.answer % 10, episode.answer // 10), (1, 1)]
+    assert legend(figure) == ["right", "wrong answer"]
+
+
+def test_match_characteristic():
+    shown = lines(figures.match_characteristic([0.5, 0.75, 1.0]))
+    np.testing.assert_array_equal(shown["this run"].get_xydata(), [[1, 0.5], [2, 0.75], [3, 1.0]])
+    np.testing.assert_allclose(shown["chance"].get_ydata(), [1 / 3, 2 / 3, 1])
+
+
+def test_readings(rng):
+    read = np.array([[0.9, 0.1, 0.0], [0.25, 0.25, 0.5]])
+    figure = figures.readings(rng.integers(0, 255, (2, 1, 8, 8)), ["x", "y"], read, ["a", "b", "c"])
+    assert texts(figure.axes[0]) == ["x", "y"]
+    assert texts(figure.axes[1]) == ["0.90", "0.10", "0.25", "0.25", "0.50"], "what is next to nothing is left out"

@@ -67,12 +67,12 @@ class AgreementHead(SiameseHead):
         Returns:
             (P,).
         """
-        agree = (self._log_probabilities(left) + self._log_probabilities(right)).logsumexp(1)
+        agree = (self.log_probabilities(left) + self.log_probabilities(right)).logsumexp(1)
         return self._log_odds(agree)
 
     def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" for every one of projections (A, E) with every one of (B, E): (A, B)."""
-        agree = self._log_probabilities(left).exp() @ self._log_probabilities(right).exp().T
+        agree = self.log_probabilities(left).exp() @ self.log_probabilities(right).exp().T
         return self._log_odds(agree.log())
 
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
@@ -90,7 +90,8 @@ class AgreementHead(SiameseHead):
             losses += [self.loss.of_labels(part, labels) for part in embeddings.chunk(self.members, 1)]
         return torch.stack(losses).sum() / self.members
 
-    def _log_probabilities(self, embeddings: Tensor) -> Tensor:
+    def log_probabilities(self, embeddings: Tensor) -> Tensor:
+        """Log-probabilities of the classes, (N, K) float64, of projections (N, members * E)."""
         # In float32 nothing would be left of 1 - p for a class that is nearly certain.
         return torch.stack(self._logits(embeddings)).mean(0).double().log_softmax(1)
 

@@ -15,6 +15,7 @@ from siamese_mnist.visualisation.figures.curves import (
     score_histograms,
 )
 from siamese_mnist.visualisation.figures.explained import explained_pairs, explanation
+from siamese_mnist.visualisation.figures.identified import Episode, episodes, match_characteristic, readings
 from siamese_mnist.visualisation.figures.images import embedding_map, hardest_pairs
 from siamese_mnist.visualisation.figures.severity import severities
 from siamese_mnist.visualisation.figures.tables import class_figures, confusion, digit_errors
@@ -23,6 +24,7 @@ from siamese_mnist.visualisation.figures.tuning import budgets, tried
 
 __all__ = [
     "THEME_CSS",
+    "Episode",
     "Figure",
     "bayes_costs",
     "budgets",
@@ -32,10 +34,13 @@ __all__ = [
     "det_curves",
     "digit_errors",
     "embedding_map",
+    "episodes",
     "explained_pairs",
     "explanation",
     "hardest_pairs",
     "learning_curves",
+    "match_characteristic",
+    "readings",
     "roc_curves",
     "save",
     "score_histograms",

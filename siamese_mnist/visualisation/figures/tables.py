@@ -14,7 +14,7 @@ from siamese_mnist.visualisation.figures.theme import BLUE, GROUND, VERMILION, c
 FloatArray = NDArray[np.float64]
 
 # Of one colour that fades into the ground, so that it is right in both themes and in grey; text stays readable on it.
-_FADING = LinearSegmentedColormap.from_list("fading", [to_rgba(BLUE, 0), to_rgba(BLUE, 0.6)])
+FADING = LinearSegmentedColormap.from_list("fading", [to_rgba(BLUE, 0), to_rgba(BLUE, 0.6)])
 
 
 @themed
@@ -89,7 +89,7 @@ def _matrix(axes: Axes, values: FloatArray, names: Sequence[str], largest: float
     # Cells as vector shapes; a line of the ground's colour parts them.
     axes.pcolormesh(
         np.ma.masked_invalid(values),
-        cmap=_FADING,
+        cmap=FADING,
         vmin=0,
         vmax=largest,
         edgecolors=GROUND,
