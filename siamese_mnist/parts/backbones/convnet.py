@@ -1,6 +1,9 @@
 """A modern small convolutional trunk, single or as an ensemble."""
 
+import math
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
@@ -8,6 +11,17 @@ from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces
 
 _MEAN, _DEVIATION = 0.13, 0.31  # of MNIST's pixels in [0, 1]
 _SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # rows, columns
+
+
+def _turned(degrees: float, shear: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return (cos, shear * cos - sin), (sin, shear * sin + cos)
+
+
+_SLANTS = (
+    *(_turned(turn, shear) for turn in (-12, 0, 12) for shear in (-0.2, 0.0, 0.2) if turn or shear),
+    *(((x, 0.0), (0.0, y)) for x, y in ((0.85, 1.0), (1.15, 1.0), (1.0, 0.85), (1.0, 1.15))),
+)
 
 
 @BACKBONES.register("convnet")
@@ -21,6 +35,8 @@ class ConvNet(nn.Module, HasPlaces):
         members: independent networks whose features are concatenated; a head with as many members averages them.
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
         deep: whether the first and the last stage have a second convolution, too; six in all.
+        fine: whether the stem is three convolutions, two of them at the full resolution with half the channels.
+        slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation.
 
     Raises:
         UsageError: if an option is out of range or the images are too small.
@@ -35,6 +51,8 @@ class ConvNet(nn.Module, HasPlaces):
         members: int = 1,
         shifts: bool = False,
         deep: bool = False,
+        fine: bool = False,
+        slants: bool = False,
     ) -> None:
         super().__init__()
         if width < 1 or members < 1:
@@ -42,16 +60,20 @@ class ConvNet(nn.Module, HasPlaces):
         if min(image_size) < 8:
             raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for convnet; it needs 8 x 8")
         self.shifts = shifts
-        self.members = nn.ModuleList(_member(in_channels, width, deep) for _ in range(members))
+        self.slants = slants
+        self.members = nn.ModuleList(_member(in_channels, width, deep, fine) for _ in range(members))
         self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
         x = _standardised(x)
-        if self.training or not self.shifts:
+        if self.training:
             return self._features(x)
-        return torch.stack([self._features(x.roll(shift, (2, 3))) for shift in _SHIFTS]).mean(0)
+        views = [x.roll(shift, (2, 3)) for shift in (_SHIFTS if self.shifts else _SHIFTS[:1])]
+        if self.slants:
+            views += [_slanted(x, slant) for slant in _SLANTS]
+        return torch.stack([self._features(view) for view in views]).mean(0)
 
     def places(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to the channels at every place of the last layer: (N, K, F)."""
@@ -66,9 +88,19 @@ def _standardised(x: Tensor) -> Tensor:
     return (x - _MEAN).div(_DEVIATION).contiguous(memory_format=torch.channels_last)
 
 
-def _member(in_channels: int, width: int, deep: bool) -> nn.Sequential:
+def _slanted(x: Tensor, slant: tuple[tuple[float, float], tuple[float, float]]) -> Tensor:
+    """Standardised images, each seen through a linear map of the plane about its middle."""
+    matrix = torch.tensor([[*row, 0.0] for row in slant], device=x.device).expand(len(x), 2, 3)
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    ground = -_MEAN / _DEVIATION
+    return (F.grid_sample(x - ground, grid.to(x.dtype), align_corners=False) + ground).contiguous(
+        memory_format=torch.channels_last
+    )
+
+
+def _member(in_channels: int, width: int, deep: bool, fine: bool) -> nn.Sequential:
     return nn.Sequential(
-        *_convolution(in_channels, width, kernel=5, stride=2),
+        *(_fine_stem(in_channels, width) if fine else _convolution(in_channels, width, kernel=5, stride=2)),
         *(_convolution(width, width, kernel=3) if deep else ()),
         nn.MaxPool2d(2),
         *_convolution(width, 2 * width, kernel=3),
@@ -77,6 +109,16 @@ def _member(in_channels: int, width: int, deep: bool) -> nn.Sequential:
         *_convolution(2 * width, 4 * width, kernel=3),
         *(_convolution(4 * width, 4 * width, kernel=3) if deep else ()),
     )
+
+
+def _fine_stem(in_channels: int, width: int) -> list[nn.Module]:
+    half = max(1, width // 2)
+    return [
+        *_convolution(in_channels, half, kernel=3),
+        *_convolution(half, half, kernel=3),
+        nn.MaxPool2d(2),
+        *_convolution(half, width, kernel=3),
+    ]
 
 
 def _convolution(channels: int, filters: int, *, kernel: int, stride: int = 1) -> list[nn.Module]:

@@ -1,0 +1,51 @@
+"""The small trunk: its views in evaluation, and options that leave the others' initial values alone."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import affine_transform
+
+from siamese_mnist.parts.backbones.convnet import _DEVIATION, _MEAN, _SLANTS, ConvNet, _slanted, _standardised
+
+
+def test_views_are_those_of_scipy(small):
+    """Standardised, seen through the map, against SciPy's bilinear resampling of the plain images."""
+    images = small.test.images[:3].float() / 255
+    middle = (np.array(images.shape[2:]) - 1) / 2
+    for slant in _SLANTS:
+        x, y = slant
+        matrix = np.array([[y[1], y[0]], [x[1], x[0]]])  # rows and columns in place of x and y
+        seen = _slanted(_standardised(images), slant) * _DEVIATION + _MEAN
+        for image, view in zip(images[:, 0], seen[:, 0], strict=True):
+            expected = affine_transform(image.numpy(), matrix, middle - matrix @ middle, order=1)
+            np.testing.assert_allclose(view[2:-2, 2:-2], expected[2:-2, 2:-2], atol=1e-4)
+
+
+@pytest.mark.parametrize(("options", "views"), [({"slants": True}, 13), ({"shifts": True, "slants": True}, 17)])
+def test_features_are_means_of_views_in_evaluation_alone(small, options, views, monkeypatch):
+    images = small.test.images[:4].float() / 255
+    torch.manual_seed(0)
+    net = ConvNet(1, width=4, **options)
+    seen = []
+    plain = net._features
+    monkeypatch.setattr(net, "_features", lambda x: seen.append(plain(x)) or seen[-1])
+    with torch.no_grad():
+        net.train()(images)
+        assert len(seen) == 1
+        seen.clear()
+        mean = net.eval()(images)
+    assert len(seen) == views
+    torch.testing.assert_close(mean, sum(seen) / views)
+
+
+def test_a_fine_stem_sees_the_full_resolution():
+    net = ConvNet(1, width=8, fine=True, deep=True)
+    first, *_, last = [layer for layer in net.members[0] if isinstance(layer, torch.nn.Conv2d)]
+    assert first.stride == (1, 1)
+    assert first.kernel_size == (3, 3)
+    assert net(torch.rand(2, 1, 28, 28)).shape == (2, last.out_channels)
+    torch.manual_seed(0)
+    plain = ConvNet(1, width=8)
+    torch.manual_seed(0)
+    same = ConvNet(1, width=8, fine=False, slants=True)
+    torch.testing.assert_close(plain.state_dict(), same.state_dict(), rtol=0, atol=0)
