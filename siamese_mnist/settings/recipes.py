@@ -200,12 +200,13 @@ RECIPES.add(
         ),
         parts=Parts(
             backbone="convnet",
-            backbone_options={"members": 3, "deep": True},
+            backbone_options={"members": 3, "deep": True, "slants": True},
             head="distance",
-            head_options={"hidden_dim": 0, "members": 3},
+            head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 3},
             loss="normalized-softmax",
         ),
     ),
-    summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks. "
+    summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks, "
+    "slanted views. "
     "`siamese-mnist run siamese --recipe new-classes --dataset glyphs --split classes+groups`.",
 )

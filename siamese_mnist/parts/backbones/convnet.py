@@ -35,7 +35,6 @@ class ConvNet(nn.Module, HasPlaces):
         members: independent networks whose features are concatenated; a head with as many members averages them.
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
         deep: whether the first and the last stage have a second convolution, too; six in all.
-        fine: whether the stem is three convolutions, two of them at the full resolution with half the channels.
         slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation.
 
     Raises:
@@ -51,7 +50,6 @@ class ConvNet(nn.Module, HasPlaces):
         members: int = 1,
         shifts: bool = False,
         deep: bool = False,
-        fine: bool = False,
         slants: bool = False,
     ) -> None:
         super().__init__()
@@ -61,7 +59,7 @@ class ConvNet(nn.Module, HasPlaces):
             raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for convnet; it needs 8 x 8")
         self.shifts = shifts
         self.slants = slants
-        self.members = nn.ModuleList(_member(in_channels, width, deep, fine) for _ in range(members))
+        self.members = nn.ModuleList(_member(in_channels, width, deep) for _ in range(members))
         self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
 
@@ -98,9 +96,9 @@ def _slanted(x: Tensor, slant: tuple[tuple[float, float], tuple[float, float]]) 
     )
 
 
-def _member(in_channels: int, width: int, deep: bool, fine: bool) -> nn.Sequential:
+def _member(in_channels: int, width: int, deep: bool) -> nn.Sequential:
     return nn.Sequential(
-        *(_fine_stem(in_channels, width) if fine else _convolution(in_channels, width, kernel=5, stride=2)),
+        *_convolution(in_channels, width, kernel=5, stride=2),
         *(_convolution(width, width, kernel=3) if deep else ()),
         nn.MaxPool2d(2),
         *_convolution(width, 2 * width, kernel=3),
@@ -109,16 +107,6 @@ def _member(in_channels: int, width: int, deep: bool, fine: bool) -> nn.Sequenti
         *_convolution(2 * width, 4 * width, kernel=3),
         *(_convolution(4 * width, 4 * width, kernel=3) if deep else ()),
     )
-
-
-def _fine_stem(in_channels: int, width: int) -> list[nn.Module]:
-    half = max(1, width // 2)
-    return [
-        *_convolution(in_channels, half, kernel=3),
-        *_convolution(half, half, kernel=3),
-        nn.MaxPool2d(2),
-        *_convolution(half, width, kernel=3),
-    ]
 
 
 def _convolution(channels: int, filters: int, *, kernel: int, stride: int = 1) -> list[nn.Module]:
