@@ -30,6 +30,7 @@ LOSSES = [
     "contrastive",
     "nt-xent",
 ]
+DESIGN_PAIRS, LOSS_PAIRS = 16_000, 12_000
 _GLYPHS: dict[str, Any] = {"dataset": "glyphs", "split": "classes+groups", "extra_classes": "rotated"}
 
 
@@ -48,8 +49,9 @@ def main() -> None:
         "runs_dir": options.runs_dir,
     }
     recipe = sm.compare(["siamese"], recipe="new-classes", **how, **_GLYPHS)
-    designs = sm.compare(DESIGNS, recipe="alike", **how, **_GLYPHS)
-    losses = sm.compare([f"siamese:loss={name}" for name in LOSSES], recipe="short", **how, **_GLYPHS)
+    designs = sm.compare(DESIGNS, recipe="alike", train_pairs=DESIGN_PAIRS, **how, **_GLYPHS)
+    entries = [f"siamese:loss={name}" for name in LOSSES]
+    losses = sm.compare(entries, recipe="short", train_pairs=LOSS_PAIRS, **how, **_GLYPHS)
     command = f"python benchmarks/new_classes.py --folds {options.folds} --seeds {options.seeds}"
     page = f"""# New classes compared
 
@@ -66,13 +68,14 @@ is 0.05. [New classes](new-classes.md) tells how it is measured.
 
 ## Designs
 
-Recipe `alike`: all train on the same pairs, of turned classes, too (`--extra-classes rotated`).
+Recipe `alike` on {DESIGN_PAIRS:,} pairs: all train on the same pairs, of turned classes, too (`--extra-classes
+rotated`).
 
 {_table(designs)}
 
 ## Losses
 
-Recipe `short`, with turned classes.
+Recipe `short`, with turned classes, on {2 * LOSS_PAIRS:,} images. All have the options that they have by default.
 
 {_table(losses)}
 """

@@ -43,6 +43,29 @@ def test_an_omniglot_folder_trains_and_tells_within_and_across_alphabets(omniglo
     assert run.decision.fitted_on == "validation images of new classes"
     kinds = [(each.ways, each.writer, each.one_family) for each in run.one_shot]
     assert kinds == [(8, "any", False), (4, "other", True)]
+    assert run.identification.names == 8
+
+
+def test_who_knows_alphabets_alone_is_at_chance_within_them(omniglot):
+    """Across alphabets it is told apart what the model sees; within one nothing of it is left."""
+
+    class KnowsAlphabets:
+        def score_pairs(self, images, left, right):
+            shown = [by_image[images[row].numpy().tobytes()] for row in torch.cat([left, right]).tolist()]
+            half = len(left)
+            same = torch.tensor([one == other for one, other in zip(shown[:half], shown[half:], strict=True)])
+            return same + 0.5 * torch.rand(half, generator=noise)
+
+    noise = torch.Generator().manual_seed(0)
+    split = sm.split_dataset(sm.load_dataset("omniglot", omniglot))
+    names = [split.test_classes[label].partition("/")[0] for label in split.test.labels.tolist()]
+    by_image = {
+        (image.float() / 255).numpy().tobytes(): name for image, name in zip(split.test.images, names, strict=True)
+    }
+    across, within = one_shot_figures(KnowsAlphabets(), split.test, split.test_classes)
+    assert (across.one_family, within.one_family) == (False, True)
+    assert across.accuracy == pytest.approx(1 / 4, abs=0.06), "eight classes, four of each alphabet"
+    assert within.accuracy == pytest.approx(1 / 4, abs=0.06), "chance"
 
 
 class Perfect:
