@@ -61,7 +61,7 @@ class Finished:
     @property
     def drawn_classes(self) -> list[str]:
         """Class names as Matplotlib takes them, to which two dollar signs are a formula."""
-        return [name.replace("$", r"\$") for name in self.classes]
+        return [_drawn(name) for name in self.classes]
 
 
 def read_finished(run: RunResult, data_dir: str | Path | None = None, name: str | None = None) -> Finished:
@@ -320,9 +320,9 @@ def _readings(finished: Finished) -> Picture | None:
         f"Probabilities of {len(columns)} known classes for {len(rows)} images of unknown ones.",
         figures.readings(
             finished.images[rows],
-            [finished.classes[label] for label in finished.labels[rows]],
+            [_short(finished.drawn_classes[label]) for label in finished.labels[rows]],
             read[:, columns],
-            [finished.trained_classes[column] for column in columns],
+            [_short(_drawn(finished.trained_classes[column])) for column in columns],
         ),
     )
 
@@ -348,6 +348,10 @@ def _hardest(finished: Finished) -> Picture:
             captions=[f"{names[one]}, {names[other]}: p {value:.3f}" for one, other, value in pairs],
         ),
     )
+
+
+def _drawn(name: str) -> str:
+    return name.replace("$", r"\$")
 
 
 def _short(name: str) -> str:
