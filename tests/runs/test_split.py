@@ -65,7 +65,7 @@ def test_pictures_show_the_images_of_the_split(run):
 def test_what_a_classifier_reads_in_unknown_classes(tmp_path, short):
     changes = {**short, **TINY, "pretrain_epochs": 0, "split": "classes", "fold": 1}
     finished = read_finished(sm.run("siamese-agreement", runs_dir=tmp_path, **changes))
-    (shown,) = [each for each in run_pictures(finished) if each.name == "readings"]
+    shown = next(each for each in run_pictures(finished) if each.name == "readings")
     left, right = shown.figure.axes
     assert {text.get_text() for text in left.texts} == {"0", "1"}
     assert [tick.get_text() for tick in right.get_xticklabels()] == list(finished.trained_classes)
