@@ -26,6 +26,7 @@ from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.machine import made_by
 
 SEEDS, COMPARED = (3, 5, 10), (1, 5, 20)
+POWER_SEEDS = (3, 5, 10, 20, 40, 80)
 IMAGES, PAIRS = 300, 1500
 _PART = 20  # tables a job
 _ENTRY = "siamese:train_pairs=4000,test_pairs=2000,pretrain_epochs=0,epochs=1,curve=false"
@@ -59,7 +60,7 @@ WORLDS = {
 def main() -> None:
     options = _arguments()
     errors = {name: _error_rates(design, options) for name, design in WORLDS.items()}
-    power = {seeds: [_power(gain, seeds, options) for gain in _GAINS] for seeds in (3, 5, 10, 20)}
+    power = {seeds: [_power(gain, seeds, options) for gain in _GAINS] for seeds in POWER_SEEDS}
     real = _real(options)
     publish(_page(errors, power, real, options), options.output)
 
@@ -196,8 +197,8 @@ def _real(options: argparse.Namespace) -> dict[tuple[int, int], Rate]:
     if columns is None:
         return {}
     rates = {}
-    for seeds in (3, 5):
-        for compared in (1, 5):
+    for seeds in SEEDS:
+        for compared in COMPARED:
             tables = list(_tables(answers, columns["left"], columns["right"], seeds, compared))
             sides = [any(each in ("better", "worse") for each in found.judged(seeds, compared)) for found in tables]
             if sides:
