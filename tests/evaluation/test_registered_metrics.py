@@ -31,7 +31,7 @@ def auc_of_ranks(pairs):
 
 
 def test_built_in_figures_are_what_they_were(tmp_path):
-    """The file's figures as siamese-mnist gave them before there was a registry of metrics."""
+    """The figures that siamese-mnist gave before there was a registry of metrics; bootstrap intervals as since then."""
     rng = np.random.default_rng(0)
     left, right = np.divmod(rng.permutation(300**2)[:2000], 300)
     same = rng.random(2000) < 0.4
