@@ -1,5 +1,6 @@
 """The lesson in a real browser, by mouse, touch and keyboard, and what is recorded for it."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -21,6 +22,32 @@ from selenium.webdriver.support.ui import WebDriverWait
 DOCS = Path(__file__).parents[1] / "docs"
 LESSON = DOCS / "lesson"
 STEPS = ("point", "learn", "threshold", "margin", "losses", "hard", "stacked", "newcomers")
+
+
+def test_it_is_recorded(tmp_path, small):
+    """In short: few images, one epoch; the files are those that the page reads."""
+    pytest.importorskip("jupytext", reason="the extra notebooks is not installed")
+    spec = importlib.util.spec_from_file_location("docs_lesson", DOCS / "lesson.py")
+    recorder = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recorder)
+    work = recorder.lesson()
+    for name, value in {"EPOCHS": 1, "train": small.train}.items():
+        setattr(work, name, value)
+        work.learn.__globals__[name] = value
+    judges = {"dataset": "mnist-small", "train_pairs": 640, "test_pairs": 300}
+    recorder.record(work, tmp_path / "new", tmp_path / "runs", **judges)
+    made, kept = (json.loads((folder / "lesson.json").read_text()) for folder in (tmp_path / "new", LESSON))
+    assert made.keys() == kept.keys()
+    for name in ("labels", "columns", "frames", "scale"):
+        assert made[name] == kept[name]
+    for one, other in zip(made["networks"], kept["networks"], strict=True):
+        assert [one[name] for name in ("loss", "margin", "digits")] == [
+            other[name] for name in ("loss", "margin", "digits")
+        ]
+        assert one["updates"][0] == 0
+    assert [each.keys() for each in made["pairs"]["shown"]] == [each.keys() for each in kept["pairs"]["shown"]]
+    assert (tmp_path / "new" / "digits.png").read_bytes() == (LESSON / "digits.png").read_bytes()
+    assert (tmp_path / "new" / "frames.bin").stat().st_size == (LESSON / "frames.bin").stat().st_size
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +178,7 @@ def test_the_threshold_moves_the_rates(page, about):
     seen = []
     for keys in ((), [Keys.ARROW_RIGHT] * 10, [Keys.HOME], [Keys.END]):
         page.press(slider, *keys)
-        threshold = float(page.text("threshold", ".threshold output"))
+        threshold = float(page.text("threshold", ".threshold .value"))
         if not keys:
             assert threshold == pytest.approx(about["networks"][number]["threshold"], abs=0.005)
             continue
@@ -163,7 +190,7 @@ def test_the_threshold_moves_the_rates(page, about):
     assert seen[1][0] < seen[0][0] < seen[2][0]
     assert seen[1][1] > seen[0][1] > seen[2][1]
     page.click(page.find("threshold", ".reset"))
-    assert float(page.text("threshold", ".threshold output")) < 1
+    assert float(page.text("threshold", ".threshold .value")) < 1
 
 
 def test_the_margin_changes_the_network(page):
@@ -171,7 +198,7 @@ def test_the_margin_changes_the_network(page):
     shown = {}
     for keys in ([Keys.HOME], [Keys.ARROW_RIGHT], [Keys.END]):
         page.press(slider, *keys)
-        shown[page.text("margin", ".margin output")] = page.drawn("margin"), page.rate("margin", "fmr")
+        shown[page.text("margin", ".margin .value")] = page.drawn("margin"), page.rate("margin", "fmr")
     assert set(shown) == {"0.25", "0.5", "2"}
     assert len({picture for picture, _ in shown.values()}) == 3
     assert shown["2"][1] > shown["0.5"][1]
@@ -189,7 +216,7 @@ def test_play_moves_the_points_and_can_be_paused(page):
     paused = page.drawn("learn")
     page.press(page.find("learn", ".training input"), Keys.END)
     assert page.drawn("learn") != paused
-    assert page.text("learn", ".training output") == "300 updates"
+    assert page.text("learn", ".training .value") == "300 updates"
     assert float(page.text("learn", ".near")) < float(page.text("learn", ".far")) / 3
     page.press(page.find("learn", ".training input"), Keys.HOME)
     assert (page.drawn("learn"), page.text("learn", ".near")) == (before, near)
@@ -201,7 +228,7 @@ def test_who_wants_no_motion_gets_the_end_at_once(page):
     )
     try:
         page.press(page.find("learn", ".play"), Keys.SPACE)
-        assert page.text("learn", ".training output") == "300 updates"
+        assert page.text("learn", ".training .value") == "300 updates"
         assert page.text("learn", ".play") == "Play"
     finally:
         page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

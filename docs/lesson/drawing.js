@@ -18,10 +18,10 @@ export const colour = (name) => getComputedStyle(document.body).getPropertyValue
 /** The colours of the digits in the present scheme. */
 export const digitColours = () => Array.from({ length: 10 }, (_, digit) => colour(`digit-${digit}`));
 
-/** Calls back when the site goes from light to dark or back. */
-export function onScheme(callback) {
-  new MutationObserver(callback).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
-}
+const drawn = new Set(); // what the page shows, to be drawn anew when it goes from light to dark or back
+new MutationObserver(() => {
+  for (const each of drawn) each.element.isConnected ? each.redraw() : drawn.delete(each);
+}).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
 
 /** A canvas as sharp as the screen, drawn anew when its size changes; `draw` gets its context, width and height. */
 export function canvas(attributes, draw) {
@@ -38,7 +38,7 @@ export function canvas(attributes, draw) {
     draw(context, width, height);
   };
   new ResizeObserver(redraw).observe(element);
-  onScheme(redraw);
+  drawn.add({ element, redraw });
   return { element, redraw };
 }
 

@@ -126,7 +126,7 @@ export class Lab {
 
   /** A slider with its name and its value in words. */
   slider(name, attributes, moved) {
-    const value = make("output", {});
+    const value = make("span", { class: "value" });
     const input = make("input", { type: "range", min: 0, ...attributes, "aria-label": name, input: () => {
       moved(Number(input.value));
       this.update();
@@ -184,7 +184,8 @@ export class Lab {
   choose(image) {
     this.selection = this.selection.length === 1 && this.selection[0] !== image ? [...this.selection, image] : [image];
     this.update();
-    this.say(this.selection.length === 2 ? this.pair.textContent : `Chosen: a ${this.recording.labels[image]}. Choose another one.`);
+    const pair = this.views.map((view) => `${view.loss ? `${NAMES[view.loss]}: ` : ""}${this.verdict(view)}`).join(" ");
+    this.say(this.selection.length === 2 ? pair : `Chosen: a ${this.recording.labels[image]}. Choose another one.`);
   }
 
   /** All that is seen, for the present state. */
@@ -246,22 +247,24 @@ export class Lab {
   }
 
   showPair(view) {
-    this.pair.replaceChildren();
-    const { labels } = this.recording;
-    if (this.selection.length < 2) {
-      this.pair.append(make("p", {}, this.selection.length ? "And another image of the map." : "Choose two images of the map."));
-      return;
+    if (this.pairOf !== String(this.selection)) {
+      this.pairOf = String(this.selection);
+      this.pairText = make("p");
+      const both = this.selection.length === 2 ? this.selection : [];
+      this.pair.replaceChildren(...both.map((image) => thumbnail(this.recording, image)), this.pairText);
     }
+    this.pairText.textContent = this.verdict(view);
+  }
+
+  /** What the network says of the chosen pair. */
+  verdict(view) {
+    if (this.selection.length < 2) return this.selection.length ? "And another image of the map." : "Choose two images of the map.";
     const [left, right] = this.selection;
+    const [one, other] = this.selection.map((image) => this.recording.labels[image]);
     const distance = Math.hypot(view.points[2 * left] - view.points[2 * right], view.points[2 * left + 1] - view.points[2 * right + 1]);
     const near = distance <= view.threshold;
-    const truth = labels[left] === labels[right];
     const wrong = near ? "wrong, a false match" : "wrong, a false non-match";
-    this.pair.append(
-      ...this.selection.map((image) => this.thumbnail(image)),
-      make("p", {}, `${labels[left]} and ${labels[right]}: distance ${distance.toFixed(2)}, `, make("strong", {}, near ? "same" : "different"),
-        ` (${near === truth ? "right" : wrong}).`),
-    );
+    return `${one} and ${other}: distance ${distance.toFixed(2)}, ${near ? "same" : "different"} (${near === (one === other) ? "right" : wrong}).`;
   }
 
   showHard(view) {
@@ -273,8 +276,8 @@ export class Lab {
       const card = make("button", { type: "button", class: "card", "aria-label": said, click: () => {
         this.selection = [left, right];
         this.update();
-        this.say(this.pair.textContent);
-      } }, this.thumbnail(left), this.thumbnail(right), make("span", {}, distance.toFixed(2)));
+        this.say(this.verdict(view));
+      } }, thumbnail(this.recording, left), thumbnail(this.recording, right), make("span", {}, distance.toFixed(2)));
       card.pair = [left, right];
       return card;
     });
@@ -287,10 +290,6 @@ export class Lab {
     for (const card of this.hard.querySelectorAll(".card")) {
       card.setAttribute("aria-pressed", card.pair.every((image, side) => image === this.selection[side]));
     }
-  }
-
-  thumbnail(image) {
-    return thumbnail(this.recording, image);
   }
 
   told(view, image) {

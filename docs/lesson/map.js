@@ -1,7 +1,7 @@
 // The map: every image at its point, to be pointed at, touched, or walked through with the arrow keys.
 
 import { SIDE, tinted } from "./data.js";
-import { canvas, colour, digitColours, onScheme } from "./drawing.js";
+import { canvas, colour, digitColours } from "./drawing.js";
 
 const REACH = 28; // pixels from a finger to an image
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -20,14 +20,12 @@ export class PointMap {
     this.hidden = () => false;
     this.cursor = null;
     this.keys = false;
-    this.colours();
     const { element, redraw } = canvas(
       { class: "map", tabindex: 0, role: "application", "aria-label": `${label}. Arrow keys go from image to image, Enter chooses one.` },
       (context, width) => this.draw(context, width),
     );
     this.element = element;
     this.redraw = redraw;
-    onScheme(() => { this.colours(); redraw(); });
     element.addEventListener("click", (event) => {
       const image = this.near(event);
       if (image !== null) chosen(image);
@@ -50,8 +48,11 @@ export class PointMap {
     });
   }
 
-  colours() {
+  /** The images in the colours of their digits, in the present scheme. */
+  tint() {
     const colours = digitColours();
+    if (String(colours) === this.tintedIn) return;
+    this.tintedIn = String(colours);
     this.tints = this.recording.images.map((image, row) => tinted(image, colours[this.recording.labels[row]]));
   }
 
@@ -105,6 +106,7 @@ export class PointMap {
 
   draw(context, width) {
     if (!this.points) return;
+    this.tint();
     const size = Math.max(14, Math.min(24, width / 20));
     context.strokeStyle = colour("line");
     context.beginPath();

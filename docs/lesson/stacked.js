@@ -45,7 +45,7 @@ export function stacked(root, recording) {
     );
   };
 
-  const count = make("output", {});
+  const count = make("span", { class: "value" });
   const passes = make("dl", { class: "rates" });
   const many = make("input", { type: "range", min: 2, max: 1000, step: 1, value: 100, "aria-label": "Images to compare, each with each", input: () => weigh() });
   const weigh = () => {
