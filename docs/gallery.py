@@ -130,6 +130,20 @@ GROUPS = {
             "pictures.md",
         ),
         Card(
+            "What errors cost",
+            "figures/siamese-agreement-costs.svg",
+            FIGURES,
+            "Cost of its decisions, by the share of same pairs.",
+            "pictures.md",
+        ),
+        Card(
+            "Why it was wrong",
+            "figures/siamese-agreement-explained.svg",
+            FIGURES,
+            "Its most confused pairs, with what spoke for its answers.",
+            "pictures.md",
+        ),
+        Card(
             "Learning",
             "figures/siamese-agreement-learning.svg",
             FIGURES,

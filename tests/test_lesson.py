@@ -319,6 +319,14 @@ def test_new_digits_come_in_and_the_threshold_does_not_hold(page, about):
     assert page.rate("newcomers", "fmr-new") > 3 * shown[0]
 
 
+CONTROLS = """
+    return [...document.querySelectorAll(".lesson button, .lesson input[type=range]")].map((each) => {
+        const { width, height } = each.getBoundingClientRect();
+        return [each.getAttribute("aria-label") || each.textContent, width, height];
+    });
+"""
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(400, "default"), (1280, "slate")])
 def test_nothing_is_wider_than_the_page_and_all_can_be_reached(page, width, scheme):
     metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
@@ -326,8 +334,8 @@ def test_nothing_is_wider_than_the_page_and_all_can_be_reached(page, width, sche
     page.browser.execute_script("document.body.setAttribute('data-md-color-scheme', arguments[0])", scheme)
     try:
         assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
-        for each in page.browser.find_elements(By.CSS_SELECTOR, ".lesson button, .lesson input[type=range]"):
-            assert min(each.rect["width"], each.rect["height"]) >= 24, each.get_attribute("outerHTML")
-            assert each.accessible_name
+        for name, *size in page.browser.execute_script(CONTROLS):
+            assert min(size) >= 24, (name, size)
+            assert name
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
