@@ -19,7 +19,11 @@ SCRIPTS = {path.stem: path for path in sorted((DOCS / "tutorials").glob("*.py"))
 # What stands in the place of what takes long; trainings of the library are cut down by `place`.
 SHORTER = {
     "fair-study": [("trials=4", "trials=1"), ("xticks=range(4), xticklabels=range(1, 5)", "xticks=[0]")],
-    "lesson": [("EPOCHS = 6", "EPOCHS = 1"), ('load_dataset("mnist-tenth")', 'load_dataset("mnist-small")')],
+    "lesson": [
+        ("EPOCHS = 6", "EPOCHS = 1"),
+        ('load_dataset("mnist-tenth")', 'load_dataset("mnist-small")'),
+        ("(0, 30, total)", "(0, 3, total)"),
+    ],
 }
 
 

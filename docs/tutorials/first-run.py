@@ -39,7 +39,7 @@ probability = verifier.predict_proba(images[pairs.left], images[pairs.right])
 figure, panels = plt.subplots(2, 6, figsize=(9, 3.4), layout="constrained")
 for column, sides in enumerate(panels.T):
     for axes, rows in zip(sides, (pairs.left, pairs.right), strict=True):
-        axes.imshow(images[rows[column], 0], cmap="gray")
+        axes.imshow(images[rows[column], 0].numpy(), cmap="gray")
         axes.set(xticks=[], yticks=[])
     sides[0].set_title(f"{'same' if pairs.same[column] else 'different'}: {probability[column]:.3f}")
 plt.show()

@@ -116,7 +116,7 @@ def rates(points, labels, threshold):
 def equal_errors(points, labels):
     """The threshold at which both rates are equal, or nearly so."""
     distance, same = all_pairs(points, labels)
-    false_match, true_match, thresholds = (np.asarray(each) for each in roc(-distance, same)[:3])
+    false_match, true_match, thresholds = (np.asarray(each) for each in roc((-distance).numpy(), same.numpy())[:3])
     return -float(thresholds[np.argmin(np.abs(false_match - (1 - true_match)))])
 
 
@@ -173,8 +173,8 @@ for threshold in (chosen / 3, chosen, 2 * chosen):
 
 distance, same = all_pairs(points, test.labels)
 figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
-axes.hist(distance[same], bins=60, density=True, alpha=0.7, label="same digit")
-axes.hist(distance[~same], bins=60, density=True, alpha=0.7, hatch="//", label="two digits")
+axes.hist(distance[same].numpy(), bins=60, density=True, alpha=0.7, label="same digit")
+axes.hist(distance[~same].numpy(), bins=60, density=True, alpha=0.7, hatch="//", label="two digits")
 axes.axvline(chosen, color="black", linestyle="--", label="threshold")
 axes.set(xlabel="distance", yticks=[])
 axes.legend()
@@ -224,7 +224,7 @@ nearest = torch.where(same, torch.inf, distance).argsort()[:4]
 farthest = torch.where(same, distance, -torch.inf).argsort(descending=True)[:4]
 figure, panels = plt.subplots(2, 4, figsize=(8, 2.8), layout="constrained")
 for axes, pair in zip(panels.flat, [*nearest.tolist(), *farthest.tolist()], strict=True):
-    axes.imshow(torch.cat([test.images[left[pair], 0], test.images[right[pair], 0]], 1), cmap="gray")
+    axes.imshow(torch.cat([test.images[left[pair], 0], test.images[right[pair], 0]], 1).numpy(), cmap="gray")
     axes.set(title=f"distance {distance[pair]:.3f}", xticks=[], yticks=[])
 plt.show()
 

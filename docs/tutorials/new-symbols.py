@@ -57,7 +57,7 @@ others = ~torch.isin(writers, writers.unique()[:3])
 shown = [((labels == label) & others).nonzero()[0].item() for label in (0, 2, 4, 7, 9, 11, 13, 16)]
 figure, panels = plt.subplots(1, 8, figsize=(9, 1.6), layout="constrained")
 for axes, row, found in zip(panels, shown, gallery.identify(images[shown], max_fpir=0.4), strict=True):
-    axes.imshow(images[row, 0], cmap="gray")
+    axes.imshow(images[row, 0].numpy(), cmap="gray")
     axes.set(title=f"{divided.test_classes[labels[row]]}: {found.name or 'unknown'}", xticks=[], yticks=[])
 plt.show()
 

@@ -40,7 +40,7 @@ print(sum(1 for _ in Path("letters/test").rglob("*.png")), "to test on")
 letters = sm.load_dataset("folder-normalised", "letters")
 figure, panels = plt.subplots(1, 8, figsize=(9, 1.5), layout="constrained")
 for label, axes in enumerate(panels):
-    axes.imshow(letters.train.images[letters.train.labels == label][0, 0], cmap="gray")
+    axes.imshow(letters.train.images[letters.train.labels == label][0, 0].numpy(), cmap="gray")
     axes.set(title=letters.classes[label], xticks=[], yticks=[])
 plt.show()
 
