@@ -1,14 +1,49 @@
-"""Builds the live page of the site: a small network, trained once, that runs in the reader's browser."""
+"""What the site has that no page holds: the repository's address, and the live page.
+
+The live page is a small network, trained once, that runs in the reader's browser. The address is that of git's remote
+`origin`, if it is one of the web; without it pages have neither a link to edit them nor a line to clone.
+"""
 
 import hashlib
 import logging
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _ROOT = Path(__file__).parents[1]
 _CACHE = _ROOT / "build" / "demo"
+_CLONE = "<!-- clone -->"
 _LOG = logging.getLogger("mkdocs.hooks.demo")
+
+
+def on_config(config: Any, **_: Any) -> None:
+    """Links to the repository where its address is known."""
+    address = repository()
+    if address:
+        config["repo_url"], config["edit_uri"] = address, "edit/main/docs/"
+
+
+def on_page_markdown(markdown: str, config: Any, **_: Any) -> str:
+    """Puts the line that clones the repository where a page has a place for it."""
+    address = config["repo_url"]
+    line = f"```console\n$ git clone {address} && cd {address.rsplit('/', 1)[-1]}\n```\n" if address else ""
+    return markdown.replace(_CLONE, line)
+
+
+def repository() -> str | None:
+    """Address of the repository on the web, without what may be secret in it."""
+    try:
+        found = subprocess.run(
+            ["git", "remote", "get-url", "origin"], cwd=_ROOT, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    parts = urlsplit(found.stdout.strip())
+    if found.returncode or parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return f"https://{parts.hostname}{parts.path.removesuffix('.git').rstrip('/')}"
 
 
 def on_post_build(config: Any, **_: Any) -> None:
@@ -22,6 +57,8 @@ def on_post_build(config: Any, **_: Any) -> None:
     except UsageError as error:
         _LOG.info("The live page is not built: %s", error)
         write_unbuilt(target)
+    files = [path.stat().st_size for path in Path(config["site_dir"]).rglob("*") if path.is_file()]
+    _LOG.info("The site: %d files, %.1f MB", len(files), sum(files) / 1e6)
 
 
 def _built() -> Path:

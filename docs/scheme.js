@@ -15,3 +15,8 @@ document.addEventListener("load", (event) => {
   if (event.target.tagName === "IFRAME") grow(event.target);
 }, true);
 follow();
+
+// What scrolls sideways can be reached by keyboard.
+for (const block of document.querySelectorAll(".highlight code")) {
+  new ResizeObserver(() => { block.tabIndex = block.scrollWidth > block.clientWidth ? 0 : -1; }).observe(block);
+}

@@ -39,6 +39,7 @@ from siamese_mnist.settings.settings import Settings
 
 from .demo.conftest import browser as browser
 from .demo.conftest import serve_folder
+from .pages import axe_source, resized, restored, themed, troubles
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -56,6 +57,8 @@ NOT_RUN = {
     "siamese-mnist demo": "serves until it is stopped",
     "mkdocs serve": "serves until it is stopped; test_site builds the site",
     "python docs/commands.py": "writes into docs; test_command_reference compares what it would write",
+    "python docs/headline.py": "trains a dozen runs",
+    "python docs/hero.py": "writes into docs, from a run of its own",
     "python docs/diagrams.py": "writes into docs; test_diagrams compares what it would write",
     "python docs/gallery.py": "writes into docs; trains four networks at full length",
     "python docs/lesson.py": "writes into docs; trains twelve networks",
@@ -493,6 +496,72 @@ def test_what_is_copied_from_a_terminal_is_its_commands(site, browser):
             typed = ["".join(re.findall(r"^\$ ((?:.*\\\n)*.*\n)", block, re.M)) for block in blocks]
             copied = browser.execute_script(PRESS_COPY)
             assert [text.split() for text in copied] == [text.split() for text in typed], path.name
+
+
+def test_every_page_is_whole_at_any_width_light_and_dark(site, browser):
+    """Nothing is too wide, missing or complained about, and axe-core finds nothing serious, the live page included."""
+    axe = axe_source()
+    found = {}
+    with serve_folder(site) as address:
+        try:
+            for path in sorted(site.rglob("index.html")):
+                page = f"{path.parent.relative_to(site).as_posix()}/"
+                found[page] = troubles(browser, f"{address}/{'' if page == './' else page}", axe)
+        finally:
+            restored(browser)
+    assert {page: each for page, each in found.items() if each} == {}
+
+
+FIRST_LOAD_BYTES = 1_500_000
+LOADED = """
+    return performance.getEntriesByType("resource").map((each) => each.name).concat(location.href);
+"""
+
+
+def test_the_first_page_is_light_and_moves(site, browser):
+    """What it loads before anything is touched; the pair on it moves, except where motion is unwanted."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    with serve_folder(site) as address:
+        try:
+            resized(browser, 1280)
+            themed(browser, "light", still=False)
+            browser.get(f"{address}/")
+            mark = browser.find_element("class name", "hero-mark")
+            place = mark.get_attribute("style")
+            wait = WebDriverWait(browser, 60, poll_frequency=0.05)
+            wait.until(lambda _: mark.get_attribute("style") not in ("", place))
+            wait.until(lambda _: browser.find_element("class name", "hero-word").text == "Different")
+            loaded = {
+                url.removeprefix(address).partition("?")[0].partition("#")[0] for url in browser.execute_script(LOADED)
+            }
+            assert {"/", "/images/hero.png", "/images/headline.svg"} <= loaded
+            files = [site / url.lstrip("/") for url in loaded]
+            size = sum((path / "index.html" if path.is_dir() else path).stat().st_size for path in files)
+            assert size < FIRST_LOAD_BYTES, size
+            themed(browser, "light")
+            browser.get(f"{address}/")
+            button = browser.find_element("class name", "hero-pause")
+            wait.until(lambda _: button.is_displayed())
+            assert button.text == "Play"
+        finally:
+            restored(browser)
+
+
+def test_the_address_of_the_repository(tmp_path, monkeypatch):
+    """It comes from git alone, without what may be secret in it; pages have a line to clone only where it is known."""
+    hooks = SimpleNamespace(**runpy.run_path(str(DOCS / "hooks.py")))
+    monkeypatch.setitem(hooks.repository.__globals__, "_ROOT", tmp_path)
+    page = "one\n<!-- clone -->\ntwo"
+    assert hooks.on_page_markdown(page, {"repo_url": None}) == "one\n\ntwo"
+    for command in (["init", "-q"], ["remote", "add", "origin", "https://me:secret@example.org/us/digits.git"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    config = {"repo_url": None}
+    hooks.on_config(config)
+    assert config == {"repo_url": "https://example.org/us/digits", "edit_uri": "edit/main/docs/"}
+    assert "$ git clone https://example.org/us/digits && cd digits\n" in hooks.on_page_markdown(page, config)
+    subprocess.run(["git", "remote", "set-url", "origin", "/srv/digits.git"], cwd=tmp_path, check=True)
+    assert hooks.repository() is None
 
 
 def test_every_public_name_is_in_the_api_reference(site):

@@ -19,6 +19,7 @@ from selenium.webdriver.common.actions.pointer_input import PointerInput
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from ..pages import axe_source, findings, restored
 from .conftest import serve_folder
 
 PAIRS = 50
@@ -483,6 +484,20 @@ def test_nothing_is_wider_than_the_page(page, width):
         assert min(min(each["width"], each["height"]) for each in sizes) >= 24
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_axe_finds_nothing_serious(page):
+    axe = axe_source()
+    page.draw("left", SEVEN)
+    page.draw("right", ONE)
+    page.press_button("why")
+    page.settled()
+    page.browser.find_element(By.CSS_SELECTOR, "summary").click()
+    page.browser.execute_script(axe)
+    try:
+        assert findings(page.browser) == []
+    finally:
+        restored(page.browser)
 
 
 @pytest.fixture(scope="module")
