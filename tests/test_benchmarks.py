@@ -111,3 +111,37 @@ def test_simulated_strangers_are_held_by_the_interval(study, monkeypatch, capsys
     figures = json.loads(said.out)
     assert figures["measured_rate"] == pytest.approx(figures["stated_rate"], abs=0.01)
     assert figures["measured_within_interval"] > 0.9
+
+
+@pytest.mark.parametrize("axis", ["images", "all-pairs", "pairs", "stacked-pairs", "classes", "gallery", "runs"])
+def test_one_step_at_one_size(study, axis, runs_dir):
+    """Each axis of growth does its step on a real run."""
+    run = next(runs_dir.glob("baseline-*" if axis == "stacked-pairs" else "siamese-*"))
+    found = study("growth").AXES[axis](40, run)()
+    sizes = {"images": 40, "all-pairs": 40, "pairs": 3, "stacked-pairs": 40, "gallery": 100}
+    assert axis not in sizes or len(found) == sizes[axis]
+
+
+def test_speed_measures_piece_by_piece_and_writes_the_page(study, tmp_path, monkeypatch, capsys):
+    """A program that prints a run's figures stands for ours and for Keras's."""
+    stand_in = tmp_path / "program"
+    printed = {"test": {"accuracy": 0.9}, "phase1": {"train_seconds": 0.01}, "phase2": {"train_seconds": 0.02}}
+    stand_in.write_text(f"#!/bin/sh\necho '{json.dumps(printed)}'\n")
+    stand_in.chmod(0o755)
+    results, page = tmp_path / "speed.json", tmp_path / "speed.md"
+    places = ["--results", results, "--output", page, "--ours", stand_in]
+    words = ["--only", "report", "--repeats", 2, *places]
+    assert called(study, "speed", *words, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    kept = json.loads(results.read_text())["report"]
+    assert kept["found"]["run baseline"]["accuracy"] == [0.9, 0.9]
+    assert kept["repeats"] == 2
+    growth = [{"axis": "pairs", "size": size, "seconds": size / 1000, "peak_rss_bytes": 2**30} for size in (10, 20)]
+    everything = {"report": kept, "growth": {**kept, "found": {"pairs": growth}}}
+    results.write_text(json.dumps(everything))
+    assert called(study, "speed", "--page", *places, monkeypatch=monkeypatch, capsys=capsys)[0] == 0
+    written = page.read_text()
+    assert "| `run baseline` |" in written
+    assert "| 0.900, 0.900 |" in written
+    assert "By that course 20,000 would take 20 seconds and 1.0 GiB." in written
+    status, told = called(study, "speed", "--repeats", 0, *places, monkeypatch=monkeypatch, capsys=capsys)
+    assert (status, told.err) == (2, "error: --repeats must be >= 1, got 0\n")

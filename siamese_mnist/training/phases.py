@@ -12,7 +12,7 @@ from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import Design, log_odds, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.schedules import SCHEDULES
-from siamese_mnist.system.threads import side_by_side
+from siamese_mnist.system.threads import side_by_side, without_subnormals
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.batches import LabelBatches, PairBatches
 from siamese_mnist.training.curve import Curve, TrainedPairs
@@ -29,6 +29,7 @@ def silent(stage: str, done: int, total: int) -> None:
     """A `Progress` that tells nobody."""
 
 
+@without_subnormals()
 def pretrain(
     model: Design,
     head: nn.Module,
@@ -97,6 +98,7 @@ def class_accuracy(model: Design, head: nn.Module, data: LabeledImages) -> float
     return float(torch.cat(right, 1).double().mean())
 
 
+@without_subnormals()
 def train(
     model: Design,
     data: LabeledImages,

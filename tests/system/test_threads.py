@@ -24,3 +24,14 @@ def test_for_each_gives_the_threads_back(monkeypatch):
     threads.for_each(lambda piece: seen.append((piece, torch.get_num_threads())), range(4))
     assert sorted(seen) == [(piece, 1) for piece in range(4)]
     assert torch.get_num_threads() == before
+
+
+def test_subnormals_are_zero_for_a_while():
+    small = torch.full((64,), 1e-38)
+    assert bool((small * 0.1).any())
+    with threads.without_subnormals():
+        assert not bool((small * 0.1).any())
+        with threads.without_subnormals():
+            pass
+        assert not bool((small * 0.1).any())
+    assert bool((small * 0.1).any())
