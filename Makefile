@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint types imports docs clean
+.PHONY: run test check lint types imports docs site package clean
 
 run: $(VENV)/.installed  ## compare the report's baseline with the Siamese variant on the built-in images
 	$(BIN)/siamese-mnist compare
@@ -10,7 +10,7 @@ run: $(VENV)/.installed  ## compare the report's baseline with the Siamese varia
 test: $(VENV)/.installed-dev  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist worksteal
 
-check: lint types imports docs test  ## all that CI runs
+check: lint types imports docs package test  ## all that CI runs
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -24,6 +24,15 @@ imports: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
+
+site: $(VENV)/.installed-dev  ## build the site into site/ and print its size
+	$(BIN)/mkdocs build --strict --quiet
+	@find site -type f | wc -l | xargs printf '%s files, '; du -sh site | cut -f1
+
+package: $(VENV)/.installed-dev  ## build the source archive and the wheel, and check what a package index asks of them
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/python -m twine check --strict dist/*
 
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
