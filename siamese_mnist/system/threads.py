@@ -72,6 +72,12 @@ def side_by_side(pieces: int) -> Iterator[None]:
 
 def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
     """Calls `work` on every piece without gradients, on all `cores`, each piece with one thread."""
+    pieces = list(pieces)
+    if len(pieces) == 1 or cores() == 1:
+        with torch.no_grad():
+            for piece in pieces:
+                work(piece)
+        return
     before = torch.get_num_threads()
 
     def alone(piece: T) -> None:

@@ -10,6 +10,7 @@ import torch
 import siamese_mnist as sm
 from siamese_mnist import UsageError
 from siamese_mnist.evaluation import Decision
+from siamese_mnist.inference import verifier
 from siamese_mnist.inference.saved import locate
 from siamese_mnist.inference.verifier import Verifier, load
 from siamese_mnist.parts import designs, heads, losses
@@ -117,7 +118,39 @@ def test_agreement_is_exact_where_a_class_is_certain():
     logits = torch.tensor([[12.0, 0.0, 0.0]])
     exact = np.exp(np.float64([12, 0, 0])) / np.exp(np.float64([12, 0, 0])).sum()
     agree = (exact**2).sum()
-    assert head.score(logits, logits).item() == pytest.approx(np.log(agree / (1 - agree) * 2), abs=1e-5)
+    expected = pytest.approx(np.log(agree / (1 - agree) * 2), abs=1e-5)
+    assert head.score(logits, logits).item() == expected
+    assert head.score_matrix(logits, logits).item() == expected
+
+
+def test_agreement_is_exact_where_no_class_is_shared():
+    """Odds of less than float32 can hold."""
+    head = heads.HEADS["agreement"](4, 2, None, embedding_dim=2)
+    with torch.no_grad():
+        head.classify[0].weight.copy_(torch.eye(2))
+        head.classify[0].bias.zero_()
+    left, right = torch.tensor([[120.0, 0.0]]), torch.tensor([[0.0, 120.0], [120.0, 0.0]])
+    matrix = head.score_matrix(left, right)
+    assert matrix[0, 0].item() == pytest.approx(np.log(2) - 120, abs=1e-4)
+    assert matrix[0, 0].item() == pytest.approx(head.score(left, right[:1]).item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("count", [1, 5])
+def test_the_nearest_are_those_of_the_matrix(loaded, images, monkeypatch, count):
+    """In blocks, of which the last is smaller than the count."""
+    monkeypatch.setattr(verifier, "_TILE", 16)
+    monkeypatch.setattr(verifier, "_BLOCK", 29)
+    matrix = loaded.score_matrix(images[:40], images[30:63])
+    rows, scores = loaded.nearest(images[:40], images[30:63], count=count)
+    np.testing.assert_allclose(scores, -np.sort(-matrix)[:, :count], atol=1e-5)
+    np.testing.assert_allclose(np.take_along_axis(matrix, rows, 1), scores, atol=1e-5)
+    matrix = loaded.score_matrix(images[:33], images[:33])
+    np.fill_diagonal(matrix, -np.inf)
+    rows, scores = loaded.nearest(images[:33], count=count)
+    np.testing.assert_allclose(scores, -np.sort(-matrix)[:, :count], atol=1e-5)
+    assert (rows != np.arange(33)[:, None]).all()
+    with pytest.raises(UsageError, match=r"count must be in 1..32, the number of images to choose among, got 33"):
+        loaded.nearest(images[:33], count=33)
 
 
 def test_every_image_is_embedded_once(images):
@@ -126,6 +159,9 @@ def test_every_image_is_embedded_once(images):
     tool.model.backbone.register_forward_hook(lambda _, __, result: seen.append(len(result)))
     tool.score_matrix(images[:100], images[:70])
     assert sum(seen) == 170
+    seen.clear()
+    tool.score_matrix(images[:100], images[:100])
+    assert sum(seen) == 100
     seen.clear()
     tool.score_rows(images[:50], np.zeros(500, int), np.arange(500) % 50)
     assert sum(seen) == 50

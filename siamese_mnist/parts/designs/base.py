@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,12 @@ from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.heads import Head, StackedHead
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.registry import Registry
+from siamese_mnist.system.threads import for_each
 
 CHUNK = 512
+_EMBEDDED = 256  # images that a thread embeds at a time; few, so that a core with less time gets fewer
 SCORED = 16 * CHUNK
-_TILE = 64
+_TILE = 48
 _BANK_BYTES = 448 << 20
 
 MakeBackbone = Callable[[int, tuple[int, int]], nn.Module]
@@ -226,7 +228,7 @@ class Design(nn.Module, ABC):
     @torch.no_grad()
     def embed(self, images: Tensor) -> Tensor:
         """Embeddings (N, E) of images (N, C, H, W) uint8, in evaluation mode, chunk by chunk."""
-        return torch.cat([self.embed_batch(to_unit(chunk)) for chunk in images.split(CHUNK)])
+        return chunkwise(images, lambda chunk: self.embed_batch(to_unit(chunk)))
 
 
 class PairFusion(Design):
@@ -279,14 +281,30 @@ def tiled(left: Tensor, right: Tensor, tile: int, score: Callable[[Tensor, Tenso
     Args:
         left: what the rows are of.
         right: what the columns are of.
-        tile: rows and columns of a tile, at most.
+        tile: rows of a tile, at most; it has twice as many columns.
         score: gives the tile (a, b) of some rows and some columns.
     """
     matrix = torch.empty(len(left), len(right), device=left.device)
-    for rows, row_scores in zip(left.split(tile), matrix.split(tile), strict=True):
-        for columns, scores in zip(right.split(tile), row_scores.split(tile, 1), strict=True):
+
+    def fill(piece: tuple[Tensor, Tensor]) -> None:
+        rows, row_scores = piece
+        for columns, scores in zip(right.split(2 * tile), row_scores.split(2 * tile, 1), strict=True):
             scores.copy_(score(rows, columns))
+
+    for_each(fill, zip(left.split(tile), matrix.split(tile), strict=True))
     return matrix
+
+
+def chunkwise(images: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
+    """Rows of what `work` gives for images (N, ...), chunk by chunk, on all cores, without gradients."""
+    chunks = images.split(_EMBEDDED)
+    found: list[Any] = [None] * len(chunks)
+
+    def keep(number: int) -> None:
+        found[number] = work(chunks[number])
+
+    for_each(keep, range(len(chunks)))
+    return torch.cat(found)
 
 
 class SharedBackbone(Design):

@@ -14,6 +14,7 @@ from siamese_mnist.parts.designs.base import (
     Design,
     MakeBackbone,
     SharedBackbone,
+    chunkwise,
     tiled,
     to_unit,
 )
@@ -93,16 +94,18 @@ class LateFusion(Design):
     @torch.no_grad()
     def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores (A, B) of images uint8 (A, C, H, W) and (B, C, H, W), each embedded once, block by block."""
-        rows, columns = (
-            torch.cat([self._embed_side(to_unit(chunk), side) for chunk in images.split(CHUNK)])
-            for side, images in enumerate((left, right))
+        rows = chunkwise(left, lambda chunk: self._embed_side(to_unit(chunk), 0))
+        columns = (
+            rows
+            if self.embeds and _same_memory(left, right)
+            else chunkwise(right, lambda chunk: self._embed_side(to_unit(chunk), 1))
         )
         return self.embedding_matrix(rows, columns)
 
     @torch.no_grad()
     def embedding_matrix(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores (A, B) of embeddings (A, E) and (B, E), block by block."""
-        return tiled(left, right, _TILE, self.head.score_matrix)
+        return tiled(*self.head.matrix_sides(left, right), _TILE, self.head.matrix_block)
 
     def _embed_side(self, images: Tensor, side: int) -> Tensor:
         return self.head.embed(self.side_features(images, side))
@@ -134,6 +137,10 @@ class Siamese(SharedBackbone, LateFusion):
     def _embedded_sides(self, images: Tensor) -> tuple[Tensor, Tensor]:
         embeddings = torch.cat([self._embed_side(chunk, 0) for chunk in images.split(CHUNK)])
         return embeddings, embeddings
+
+
+def _same_memory(one: Tensor, other: Tensor) -> bool:
+    return (one.data_ptr(), one.shape, one.stride()) == (other.data_ptr(), other.shape, other.stride())
 
 
 class Branches(nn.Module):

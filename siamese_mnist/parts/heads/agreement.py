@@ -10,6 +10,9 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.heads.base import HEADS, SiameseHead, dense
 from siamese_mnist.parts.losses import MetricLoss, Supervision
 
+_SUREST = -1e-7  # logarithm of the greatest probability of agreement
+_FEWEST = 1e-30  # odds that float32 still tells well
+
 
 @HEADS.register("agreement")
 class AgreementHead(SiameseHead):
@@ -72,8 +75,19 @@ class AgreementHead(SiameseHead):
 
     def score_matrix(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" for every one of projections (A, E) with every one of (B, E): (A, B)."""
-        agree = self.log_probabilities(left).exp() @ self.log_probabilities(right).exp().T
-        return self._log_odds(agree.log())
+        return self.matrix_block(*self.matrix_sides(left, right))
+
+    def matrix_sides(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (A, K) and (B, K) of the classes."""
+        return self.log_probabilities(left).exp(), self.log_probabilities(right).exp()
+
+    def matrix_block(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" (a, b) of probabilities (a, K) and (b, K)."""
+        agree = (left @ right.T).clamp(max=math.exp(_SUREST))
+        odds = agree / (1 - agree)
+        if float(odds.detach().min()) >= _FEWEST:
+            odds = odds.float()  # whose logarithm takes half the time
+        return (odds.log() + math.log(self.classes - 1)).float()
 
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Cross-entropy of the classes, plus the metric loss if there is one, averaged over the members.
@@ -96,7 +110,7 @@ class AgreementHead(SiameseHead):
         return torch.stack(self._logits(embeddings)).mean(0).double().log_softmax(1)
 
     def _log_odds(self, agree: Tensor) -> Tensor:
-        agree = agree.clamp(max=-1e-7)
+        agree = agree.clamp(max=_SUREST)
         return (agree - torch.log(-torch.expm1(agree)) + math.log(self.classes - 1)).float()
 
     def _logits(self, embeddings: Tensor) -> list[Tensor]:

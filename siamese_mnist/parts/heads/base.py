@@ -85,6 +85,14 @@ class SiameseHead(Head):
         rows, columns = torch.cartesian_prod(torch.arange(len(left)), torch.arange(len(right))).unbind(1)
         return self.score(left[rows], right[columns]).view(len(left), len(right))
 
+    def matrix_sides(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """What `matrix_block` takes of embeddings (A, E) and (B, E), row by row: all that is worth computing once."""
+        return left, right
+
+    def matrix_block(self, left: Tensor, right: Tensor) -> Tensor:
+        """A block (a, b) of `score_matrix` from some rows of both `matrix_sides`."""
+        return self.score_matrix(left, right)
+
     def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar training loss of embedded pairs; by default the cross-entropy of the score as log-odds of "same".
 

@@ -88,8 +88,15 @@ class ConcatenationHead(SiameseHead):
 
         The first layer is linear, so its answer to two images is a sum of one part for each.
         """
-        first, rest = cast(nn.Linear, self.layers[0]), self.layers[1:]
+        return self.matrix_block(*self.matrix_sides(left, right))
+
+    def matrix_sides(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """The two parts of the first layer's answer, (A, 256) and (B, 256)."""
+        first = cast(nn.Linear, self.layers[0])
         of_left, of_right = first.weight.chunk(2, 1)
-        parts = F.linear(left, of_left, first.bias).unsqueeze(1) + F.linear(right, of_right)
-        logits: Tensor = rest(parts)
+        return F.linear(left, of_left, first.bias), F.linear(right, of_right)
+
+    def matrix_block(self, left: Tensor, right: Tensor) -> Tensor:
+        """Log-odds of "same" (a, b) of some rows of both parts."""
+        logits: Tensor = self.layers[1:](left.unsqueeze(1) + right)
         return logits[..., 1] - logits[..., 0]

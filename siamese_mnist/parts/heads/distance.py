@@ -68,6 +68,15 @@ class DistanceHead(SiameseHead):
         """Scores of every embedding (A, members * E) against every embedding (B, members * E): (A, B)."""
         return self._mean([self.loss.similarity_matrix(*parts) for parts in self._parts(left, right)])
 
+    def matrix_sides(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """What the distance needs of every embedding, member beside member."""
+        sides = [self.loss.matrix_sides(*parts) for parts in self._parts(left, right)]
+        return torch.cat([one for one, _ in sides], 1), torch.cat([other for _, other in sides], 1)
+
+    def matrix_block(self, left: Tensor, right: Tensor) -> Tensor:
+        """Scores (a, b) of some rows of both sides."""
+        return self._mean([self.loss.matrix_block(*parts) for parts in self._parts(left, right)])
+
     def pair_loss(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """The metric loss over explicit pairs (P, members * E), see `MetricLoss.of_pairs`: scalar, mean of members."""
         return self._mean([self.loss.of_pairs(one, other, same, anchors) for one, other in self._parts(left, right)])

@@ -46,6 +46,14 @@ class MetricLoss(nn.Module):
         rows, columns = torch.cartesian_prod(torch.arange(len(left)), torch.arange(len(right))).unbind(1)
         return self.similarity(left[rows], right[columns]).view(len(left), len(right))
 
+    def matrix_sides(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """What `matrix_block` takes of embeddings (A, E) and (B, E), row by row: all that is worth computing once."""
+        return left, right
+
+    def matrix_block(self, left: Tensor, right: Tensor) -> Tensor:
+        """A block (a, b) of `similarity_matrix` from some rows of both `matrix_sides`."""
+        return self.similarity_matrix(left, right)
+
     def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar loss of explicit pairs.
 

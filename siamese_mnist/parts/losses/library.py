@@ -68,18 +68,34 @@ class LibraryLoss(MetricLoss):
 
     def similarity_matrix(self, left: Tensor, right: Tensor) -> Tensor:
         """Similarity or negative distance of every embedding (A, E) and every embedding (B, E): (A, B)."""
+        return self.matrix_block(*self.matrix_sides(left, right))
+
+    def matrix_sides(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """What a product makes of two embeddings: their cosine, or their distance squared."""
         distance: Any = self.distance
-        kinds = _library().distances
-        if isinstance(distance, kinds.CosineSimilarity):
-            product: Tensor = distance.maybe_normalize(left) @ distance.maybe_normalize(right).T
-            return product
-        if isinstance(distance, kinds.LpDistance) and distance.p == 2:
+        if self._kind() == "cosine":
+            return distance.maybe_normalize(left), distance.maybe_normalize(right)
+        if self._kind() == "euclidean":
             # |a - b|^2 = |a|^2 + |b|^2 - 2ab loses most digits where a is close to b; in float64 enough are left.
             left, right = distance.maybe_normalize(left).double(), distance.maybe_normalize(right).double()
-            squares = torch.addmm(right.square().sum(1), left, right.T, alpha=-2)
-            squares += left.square().sum(1, keepdim=True)
-            return -squares.clamp_(min=0).sqrt_().float()
+            lengths, others = (each.square().sum(1, keepdim=True) for each in (left, right))
+            ones, other_ones = torch.ones_like(lengths), torch.ones_like(others)
+            return torch.cat([-2 * left, lengths, ones], 1), torch.cat([right, other_ones, others], 1)
+        return left, right
+
+    def matrix_block(self, left: Tensor, right: Tensor) -> Tensor:
+        """Similarity or negative distance (a, b) of some rows of both sides."""
+        if self._kind() == "cosine":
+            return left @ right.T
+        if self._kind() == "euclidean":
+            return (left @ right.T).float().clamp_(min=0).sqrt_().neg_()
         return super().similarity_matrix(left, right)
+
+    def _kind(self) -> str:
+        distance, kinds = self.distance, _library().distances
+        if isinstance(distance, kinds.CosineSimilarity):
+            return "cosine"
+        return "euclidean" if isinstance(distance, kinds.LpDistance) and distance.p == 2 else ""
 
     def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar loss of explicit pairs, see `MetricLoss.of_pairs`."""
