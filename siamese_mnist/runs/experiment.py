@@ -40,7 +40,7 @@ from siamese_mnist.runs.assessment import (
     pooled,
 )
 from siamese_mnist.runs.identification import identification_figures
-from siamese_mnist.runs.one_shot import one_shot_figures
+from siamese_mnist.runs.one_shot import one_shot_figures, scores_of
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.recording import record_scorer
 from siamese_mnist.runs.result import FORMAT, FittedDecision, Phase1, Phase2, RunResult
@@ -297,15 +297,16 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
     decision = trained.decision
     collapsed = collapse(model, work.training)
     assessment = assess(model, work.test, pairs, decision, len(dataset.test_classes))
-    identification = identification_figures(model, work.test) if dataset.new_classes else None
+    one_shot, identification = [], None
+    if dataset.new_classes:
+        scores = scores_of(model, work.test.images)
+        one_shot = one_shot_figures(scores, work.test, dataset.test_classes)
+        identification = identification_figures(scores, work.test)
     result = _result(
         work,
         trained,
         assessment,
-        one_shot=[
-            each.as_dict()
-            for each in (one_shot_figures(model, work.test, dataset.test_classes) if dataset.new_classes else ())
-        ],
+        one_shot=[each.as_dict() for each in one_shot],
         identification=None if identification is None else identification.as_dict(),
         collapsed=collapsed,
         decision=decision.as_dict(),

@@ -3,13 +3,12 @@
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.evaluation import cmc, identification_rate, open_set_rates
 from siamese_mnist.evaluation.identification import mean_open_set_rate
-from siamese_mnist.parts.designs import Design, to_unit
+from siamese_mnist.runs.one_shot import Scores
 from siamese_mnist.runs.result import Identification, OpenSet
 
 NAMES = 20
@@ -23,7 +22,7 @@ class _Gallery(NamedTuple):
     probes: NDArray[np.int64]  # (P,) rows of images of these classes, of each by another writer than its example's
 
 
-def identification_figures(model: Design, data: LabeledImages) -> Identification | None:
+def identification_figures(scores: Scores, data: LabeledImages) -> Identification | None:
     """Identification from one example of each class, closed and open set; means over galleries drawn at random.
 
     Closed set: 20 classes, or as many as there are, are enrolled, and images of them are named. Open set: half of
@@ -31,13 +30,13 @@ def identification_figures(model: Design, data: LabeledImages) -> Identification
     a class wrote the images of it that are named.
 
     Args:
-        model: a trained model.
+        scores: of a trained model, on the test images.
         data: test images.
 
     Returns:
         None where fewer than two classes have a second image to be named.
     """
-    images, labels = to_unit(data.images), data.labels.cpu().numpy()
+    labels = data.labels.cpu().numpy()
     writers = np.arange(len(labels)) if data.groups is None else data.groups.cpu().numpy()
     rng = np.random.default_rng(0)
     closed, ranked, open_set = [], [], []
@@ -45,11 +44,11 @@ def identification_figures(model: Design, data: LabeledImages) -> Identification
         names, examples, probes = _draw(labels, writers, rng)
         if len(names) < 2:
             return None
-        scores, truth = _scores(model, images, examples, probes), labels[probes]
-        closed.append(cmc(scores, names, truth))
-        ranked.append(identification_rate(scores, names, truth))
-        half = len(names) // 2
-        open_set.append(open_set_rates(scores[:, :half], names[:half], truth))
+        pairs = (each.ravel() for each in np.meshgrid(probes, examples, indexing="ij"))
+        matrix, truth, half = scores(*pairs).reshape(len(probes), len(examples)), labels[probes], len(names) // 2
+        closed.append(cmc(matrix, names, truth))
+        ranked.append(identification_rate(matrix, names, truth))
+        open_set.append(open_set_rates(matrix[:, :half], names[:half], truth))
     return Identification(
         names=len(names),
         galleries=GALLERIES,
@@ -84,14 +83,3 @@ def _draw(labels: NDArray[np.int64], writers: NDArray[np.int64], rng: np.random.
     return _Gallery(
         np.array(names), np.array(examples), np.concatenate([[], *(rows[:each] for rows in others)]).astype(int)
     )
-
-
-def _scores(
-    model: Design, images: torch.Tensor, examples: NDArray[np.int64], probes: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Scores (P, N) of every image with every example."""
-    left, right = (
-        torch.from_numpy(each.ravel()).to(images.device) for each in np.meshgrid(probes, examples, indexing="ij")
-    )
-    scores: NDArray[np.float32] = model.score_pairs(images, left, right).cpu().numpy()
-    return scores.reshape(len(probes), len(examples))
