@@ -4,7 +4,7 @@ Where many small operations are run on pieces that do not depend on each other, 
 operation over all cores, as its threads never wait for each other.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import torch
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 RUN_THREADS = 1
@@ -90,3 +91,35 @@ def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
                 pass
     finally:
         torch.set_num_threads(before)
+
+
+def together(work: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
+    """Results of `work` on every piece, on all `cores`, each with one thread; gradients and autocast as outside."""
+    graded, cast = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
+    kind = torch.get_autocast_dtype("cpu")
+    before = torch.get_num_threads()
+
+    def alone(piece: T) -> R:
+        # A thread of its own begins with PyTorch's defaults.
+        with torch.set_grad_enabled(graded), torch.autocast("cpu", kind, enabled=cast, cache_enabled=False):
+            return work(piece)
+
+    try:
+        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(alone, pieces))
+    finally:
+        torch.set_num_threads(before)
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The items, each made while the one before is in use, where there is a core for that."""
+    if cores() == 1:
+        yield from items
+        return
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        waiting = pool.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            torch.set_num_threads(before)
+            waiting = pool.submit(next, items, None)
+            yield item

@@ -2,7 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from siamese_mnist.data.augmentation import distort
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist.system.threads import ahead
 
 _CHUNK = 512
 _FILLED = 4096  # pairs whose features are computed at a time while a bank is filled
@@ -55,7 +56,6 @@ class Batches(ABC):
         for epoch in range(1, self.protocol.epochs + 1):
             for rows, features in self._epoch():
                 yield epoch, rows, features
-                self._done += 1
 
     @abstractmethod
     def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]: ...
@@ -64,8 +64,13 @@ class Batches(ABC):
     def loss(self, rows: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of a batch (scalar), and the scores (P,) and truth (P,) of pairs in it."""
 
+    def _views(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Of batches, and rows of the images that each sees, the batches and these images, distorted."""
+        return ahead((rows, self._distorted(self.images[seen])) for rows, seen in batches)
+
     def _distorted(self, images: Tensor) -> Tensor:
         left = 1 - self._done / self.updates
+        self._done += 1
         fade = self.protocol.augmentation_fade
         strengths = dataclasses.asdict(self.protocol.augmentation)
         return distort(images, self.generator, **strengths, strength=min(1.0, left / fade) if fade else 1.0)
@@ -150,8 +155,9 @@ class PairBatches(Batches):
         return Pairs(*(column[rows] for column in self.pairs))
 
     def _live(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in order.to(self.images.device).split(self.protocol.batch_size):
-            images = self._distorted(self.images[torch.cat([self.pairs.left[rows], self.pairs.right[rows]])])
+        batches = order.to(self.images.device).split(self.protocol.batch_size)
+        left, right = self.pairs.left, self.pairs.right
+        for rows, images in self._views((rows, torch.cat([left[rows], right[rows]])) for rows in batches):
             with self._autocast():
                 features = self.model.pair_features(*images.chunk(2))
             yield rows, features.float()
@@ -187,13 +193,13 @@ class LabelBatches(Batches):
         self.per_class = max(2, 2 * self.protocol.batch_size // len(members))
         updates = self.updates // self.protocol.epochs
         order = torch.stack([self._repeated(rows, updates * self.per_class) for rows in members])
-        bank = self._class_bank() if self.frozen else None
-        for rows in order.split(self.per_class, dim=1):
-            rows = rows.flatten()
-            if bank is not None:
+        batches = [rows.flatten() for rows in order.split(self.per_class, dim=1)]
+        if self.frozen:
+            bank = self._class_bank()
+            for rows in batches:
                 yield rows, bank[rows].transpose(0, 1).flatten(0, 1)
-                continue
-            images = self._distorted(self.images[rows])
+            return
+        for rows, images in self._views(zip(batches, batches, strict=True)):
             with self._autocast():
                 features = self.model.class_features(images)
             yield rows, features.float()

@@ -1,6 +1,7 @@
 """A modern small convolutional trunk, single or as an ensemble."""
 
 import math
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces
+from siamese_mnist.system.threads import cores, together
 
 _MEAN, _DEVIATION = 0.13, 0.31  # of MNIST's pixels in [0, 1]
 _SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # rows, columns
@@ -79,7 +81,33 @@ class ConvNet(nn.Module, HasPlaces):
         return torch.cat([member(x).flatten(2) for member in self.members], 1).transpose(1, 2)
 
     def _features(self, x: Tensor) -> Tensor:
-        return torch.cat([member(x).mean((2, 3)) for member in self.members], 1)
+        parameters = list(self.members.parameters())
+        several = len(self.members) > 1 and cores() > 1 and x.device.type == "cpu"
+        plain = x.requires_grad or not torch.is_grad_enabled() or not all(each.requires_grad for each in parameters)
+        if not several or not self.training or plain:
+            return torch.cat([_mean(member, x) for member in self.members], 1)
+        return cast(Tensor, _Members.apply(x, list(self.members), *parameters))
+
+
+class _Members(torch.autograd.Function):
+    """Members side by side, in both directions; their parameters are inputs, so that these get the gradients."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, members: list[nn.Module], *_parameters: Tensor) -> Tensor:
+        with torch.enable_grad():
+            context.found = together(lambda member: _mean(member, x), members)
+        context.owned = [list(member.parameters()) for member in members]
+        return torch.cat([each.detach() for each in context.found], 1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        parts = list(zip(context.found, context.owned, gradients[0].chunk(len(context.found), 1), strict=True))
+        found = together(lambda part: torch.autograd.grad(*part), parts)
+        return None, None, *(gradient for member in found for gradient in member)
+
+
+def _mean(member: nn.Module, x: Tensor) -> Tensor:
+    return cast(Tensor, member(x)).mean((2, 3))
 
 
 def _standardised(x: Tensor) -> Tensor:

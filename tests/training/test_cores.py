@@ -1,0 +1,74 @@
+"""Trained backbones on one core and on several: the same to the bit."""
+
+import pytest
+import torch
+
+from siamese_mnist import draw_pairs
+from siamese_mnist.parts.backbones import convnet
+from siamese_mnist.parts.designs import build_model
+from siamese_mnist.settings.augmentation import Augmentation
+from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.threads import ahead, threads
+from siamese_mnist.training.phases import silent, train
+
+
+def trained(small, cores, supervision):
+    """Weights and losses of a short training with distortions on so many cores."""
+    settings = Settings.resolve(
+        "siamese", recipe="fast", backbone_options={"members": 2, "width": 4}, head_options={"members": 2}
+    )
+    parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}
+    protocol = TrainingProtocol(
+        train_pairs=200,
+        epochs=2,
+        supervision=supervision,
+        precision="bfloat16",
+        learning_rate=1e-3,
+        backbone_learning_rate=1e-3,
+        augmentation=Augmentation(rotate=10, shift=1),
+        augmentation_fade=0.5,
+    )
+    before = torch.get_num_threads()
+    torch.manual_seed(0)
+    model = build_model(design="siamese", **parts, image_size=(28, 28), classes=10)
+    pairs = draw_pairs(small.train.labels, 200, generator=torch.Generator().manual_seed(0))
+    torch.set_num_threads(cores)
+    try:
+        with threads(1):
+            generator = torch.Generator().manual_seed(1)
+            left = train(model, small.train, pairs, protocol, generator=generator, progress=silent)
+    finally:
+        torch.set_num_threads(before)
+    return model.state_dict(), left.losses.all(), generator.get_state()
+
+
+def test_members_and_distortions_beside_each_other_change_no_bit(small, monkeypatch):
+    used = []
+    real = convnet.together
+    monkeypatch.setattr(convnet, "together", lambda *words: used.append(1) or real(*words))
+    state, losses, generator = trained(small, 1, "labels")
+    assert not used
+    for cores in (2, 3):
+        found, course, end = trained(small, cores, "labels")
+        assert used
+        assert all(torch.equal(found[name], values) for name, values in state.items())
+        assert torch.equal(course, losses)
+        assert torch.equal(end, generator)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_is_made_ahead_comes_in_order_and_tells_its_mistakes(cores):
+    def items():
+        yield from range(3)
+        raise ValueError("no more")
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(cores)
+    try:
+        found = ahead(items())
+        assert [next(found) for _ in range(3)] == [0, 1, 2]
+        with pytest.raises(ValueError, match="no more"):
+            next(found)
+    finally:
+        torch.set_num_threads(before)
