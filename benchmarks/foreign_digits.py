@@ -8,7 +8,9 @@ Command:
 scikit-learn's `load_digits` (1,797 digits of 43 writers, scanned in Turkey, 8 x 8 pixels, 17 grey levels; Alpaydin and
 Kaynak 1998) is written as PNG files, read back, normalised and scored in balanced pairs of different images. Prints
 accuracy with its interval of 95 % confidence, the figures that no threshold decides, and the same without
-normalisation (images enlarged to the model's size), so that its share shows. `--json` prints one JSON object.
+normalisation (images enlarged to the model's size), so that its share shows. Below: the calibration error of the stated
+probabilities on pairs of one half of the digits, as the run states them and after threshold and slope were fitted on
+pairs of the other half. `--json` prints one JSON object.
 """
 
 import argparse
@@ -23,10 +25,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from siamese_mnist.data import Preprocessing
+from siamese_mnist.data import LabeledImages, Preprocessing
 from siamese_mnist.data.pairs import Pairs, draw_pairs
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import evaluate
+from siamese_mnist.evaluation import evaluate, fit_logistic
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.inference.prediction import Answer, FilePair, answer_files
 from siamese_mnist.inference.saved import locate
@@ -70,6 +72,30 @@ def measure(verifier: Verifier, pairs: Pairs, *, normalised: bool) -> dict[str, 
     return {**figures, "accuracy_interval": list(interval)}
 
 
+def recalibrated(verifier: Verifier, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """Calibration error and accuracy on one half of the digits, as the run is and calibrated on the other half."""
+    digits = load_digits()
+    images = [
+        Preprocessing.MNIST.apply(
+            Image.fromarray(np.rint(pixels * 255 / 16).astype(np.uint8)).point(invert), size=verifier.image_size
+        )
+        for pixels in digits.images
+    ]
+    generator = torch.Generator().manual_seed(args.seed)
+    order = torch.randperm(len(images), generator=generator)
+    data = LabeledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(digits.target))
+    fitted, measured = (data.select(rows) for rows in order.chunk(2))
+    scored = []
+    for part in (fitted, measured):
+        pairs = draw_pairs(part.labels, args.pairs, generator=generator, self_pairs=False, mirrored=False)
+        scored.append((verifier.score_rows(part.images, pairs.left.numpy(), pairs.right.numpy()), pairs.same.numpy()))
+    found = {}
+    for name, decision in (("as it is", verifier.decision), ("recalibrated", fit_logistic(*scored[0]))):
+        figures = evaluate(*scored[1], decision)
+        found[name] = {each: figures[each] for each in ("expected_calibration_error", "accuracy")}
+    return found
+
+
 def table(rows: dict[str, dict[str, Any]]) -> str:
     columns = ("accuracy", "95 % interval", "recall same", "recall different", "ROC-AUC", "EER")
     lines = [f"{'':20}" + "".join(f"{column:>18}" for column in columns)]
@@ -103,14 +129,23 @@ def main() -> int:
             "normalised": measure(verifier, pairs, normalised=True),
             "only enlarged": measure(verifier, pairs, normalised=False),
         }
+        calibration = recalibrated(verifier, args)
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if args.json:
-        print(json.dumps({"run": str(place), "pairs": args.pairs, "seed": args.seed, **rows}, indent=2))
+        print(
+            json.dumps(
+                {"run": str(place), "pairs": args.pairs, "seed": args.seed, **rows, "calibration": calibration},
+                indent=2,
+            )
+        )
     else:
         print(f"{place}: {args.pairs} balanced pairs of load_digits")
         print(table(rows))
+        for name, row in calibration.items():
+            error = row["expected_calibration_error"]
+            print(f"half of the digits, {name}: calibration error {error:.4f}, accuracy {row['accuracy']:.4f}")
     return 0
 
 

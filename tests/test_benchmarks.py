@@ -145,3 +145,48 @@ def test_speed_measures_piece_by_piece_and_writes_the_page(study, tmp_path, monk
     assert "By that course 20,000 would take 20 seconds and 1.0 GiB." in written
     status, told = called(study, "speed", "--repeats", 0, *places, monkeypatch=monkeypatch, capsys=capsys)
     assert (status, told.err) == (2, "error: --repeats must be >= 1, got 0\n")
+
+
+def test_coloured_letters_get_one_accuracy_in_every_way(study, monkeypatch, capsys):
+    letters = study("coloured_letters")
+    monkeypatch.setattr(letters, "LETTERS", "AΔЖ")
+    monkeypatch.setattr(letters, "TRAIN", (6, 6, 6))
+    monkeypatch.setattr(letters, "TEST", (4, 5, 6))
+    monkeypatch.setattr("sys.argv", ["coloured_letters", "--json"])
+    assert letters.main() == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs"] == 154  # 16 + 25 + 36 of one class
+    assert list(found["accuracy"]) == [
+        "run",
+        "predict --pairs",
+        "predict --pairs, bundle",
+        "Verifier.predict",
+        "SiameseClassifier",
+        "onnxruntime",
+    ]
+    assert 0.5 < found["accuracy"]["run"] < 1
+
+
+def test_operating_points_keep_their_bound_on_other_images(study, runs_dir, monkeypatch, capsys):
+    """In short; `python benchmarks/operating_points.py` has 20 resamplings of more images."""
+    words = ("siamese", "--runs-dir", runs_dir, "--max-error", 0.2, "--max-fmr", 0.05, "--prior", 0.2, "--json")
+    status, told = called(study, "operating_points", *words, "--resamplings", 3, monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0
+    found = json.loads(told.out)
+    assert found["kept"] == len(found["resamplings"]) == 3
+    for row in found["resamplings"]:
+        assert 0 < row["unsure"] < 1
+        assert row["error"] <= 0.2
+        assert row["cost"] >= row["least_cost"] > 0
+        assert 0.01 < row["false_match_rate"] < 0.2
+
+
+def test_foreign_digits_are_measured_with_and_without_recalibration(study, runs_dir, monkeypatch, capsys):
+    words = ("siamese", "--runs-dir", runs_dir, "--pairs", 60)
+    status, told = called(study, "foreign_digits", *words, "--json", monkeypatch=monkeypatch, capsys=capsys)
+    assert status == 0
+    found = json.loads(told.out)
+    assert found["normalised"]["pairs"] == 60
+    for row in found["calibration"].values():
+        assert 0 <= row["expected_calibration_error"] <= 1
+    assert len({row["expected_calibration_error"] for row in found["calibration"].values()}) == 2

@@ -55,6 +55,7 @@ NOT_RUN = {
     "dask": "serves until it is stopped",
     "ray": "serves until it is stopped",
     "siamese-mnist demo": "serves until it is stopped",
+    "python -m uvicorn": "serves until it is stopped; tests/inference/test_serving.py asks it",
     "mkdocs serve": "serves until it is stopped; test_site builds the site",
     "python docs/commands.py": "writes into docs; test_command_reference compares what it would write",
     "python docs/headline.py": "trains a dozen runs",

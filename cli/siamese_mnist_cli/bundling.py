@@ -8,7 +8,7 @@ import typer
 
 from siamese_mnist_cli import options, progress
 from siamese_mnist_cli.skipped import located
-from siamese_mnist_cli.tables import safe
+from siamese_mnist_cli.tables import safe, tell
 
 Run = Annotated[str, typer.Argument(help="A run's folder, or a variant: its newest run in --runs-dir.")]
 AnyRun = Annotated[str, typer.Argument(help="A run's folder, a bundle, or a variant: its newest run in --runs-dir.")]
@@ -17,18 +17,42 @@ AnyRun = Annotated[str, typer.Argument(help="A run's folder, a bundle, or a vari
 def bundle(
     run: Run,
     out: Annotated[Path, typer.Argument(help="Where to write: a zip file if it ends in .zip, else a folder.")],
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder CLASS/*.png of images that were not trained on: threshold, probabilities and operating points "
+            "of them, from all their pairs.",
+            show_default="as the run's own",
+        ),
+    ] = None,
     runs_dir: options.RunsDir = Path("runs"),
     as_json: options.Json = False,
 ) -> None:
     """Write a run as one portable bundle: weights, settings, threshold, calibration, model card and checksums."""
-    place = located(run, runs_dir)
+    place, calibrated, told = located(run, runs_dir), None, {}
     with progress.starting():
+        from siamese_mnist.inference.pictures import labelled_pictures
         from siamese_mnist.inference.verifier import load
-        from siamese_mnist.runs.bundle import write_bundle
+        from siamese_mnist.runs.bundle import Calibrated, write_bundle
 
-        written = write_bundle(place, out)
+        if calibration is not None:
+            own = load(place)
+            images = labelled_pictures(own, calibration)
+            fitted = own.calibrated(images)
+            assert fitted.calibration is not None
+            assert fitted.calibration.tail is not None
+            calibrated = Calibrated(fitted.decision, fitted.calibration)
+            told = {
+                "folder": str(calibration),
+                "images": len(images.labels),
+                "impostor_pairs": fitted.calibration.tail.pairs,
+            }
+        written = write_bundle(place, out, calibrated)
         load(written)
-    print(json.dumps({"run": str(place), "bundle": str(written)}) if as_json else safe(written))
+    if told:
+        tell(f"calibrated on {told['images']:,} images, {told['impostor_pairs']:,} impostor pairs")
+    more = {"calibration": told} if told else {}
+    print(json.dumps({"run": str(place), "bundle": str(written), **more}) if as_json else safe(written))
 
 
 def export(

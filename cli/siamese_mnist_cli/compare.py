@@ -15,6 +15,7 @@ from siamese_mnist_cli import formats, options, progress, tables, tracking
 from siamese_mnist_cli.completion import names_of
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
+from siamese_mnist_cli.stress import side_by_side, tell_skipped
 from siamese_mnist_cli.tables import safe
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ def compare(
         str | None,
         typer.Option(help="Column to sort by, as --json names it; the best first.", show_default="order of variants"),
     ] = None,
+    stress: Annotated[
+        bool,
+        typer.Option(
+            "--stress", help="Set the variants side by side under stress as well, by their first seed; see `stress`."
+        ),
+    ] = False,
     as_json: options.Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX tabular.")] = False,
@@ -105,23 +112,44 @@ def compare(
     for run in outcomes:
         if isinstance(run, RunResult) and run not in before.runs:
             tracking.give(trackers, run)
+    stressed = _stressed(wanted, outcomes, data_dir) if stress else {}
     rows = compare_runs(outcomes)
     if sort is not None:
         rows = sort_rows(rows, sort)
     if csv is not None:
         formats.write_csv(csv, [row.as_dict() for row in rows])
     if as_json:
-        print(json.dumps({"rows": [row.as_dict() for row in rows]}))
+        more = {"stress": {name: found.as_dict() for name, found in stressed.items()}} if stress else {}
+        print(json.dumps({"rows": [row.as_dict() for row in rows], **more}))
     elif as_markdown or as_latex:
-        cells = tables.comparison_cells(rows)
-        print(formats.markdown(cells) if as_markdown else formats.latex(cells))
+        for cells in (tables.comparison_cells(rows), *([side_by_side(stressed)] if stressed else [])):
+            print(formats.markdown(cells) if as_markdown else formats.latex(cells))
     else:
         tables.print_comparison(rows)
+        if stressed:
+            tables.print_cells(side_by_side(stressed), tables.wide_console())
         tables.hint(f"siamese-mnist report{options.folder(runs_dir)} shows these runs on one page, with pictures")
     for lost in (outcome for outcome in outcomes if isinstance(outcome, Diverged)):
         tables.tell(f"{_title(lost.settings, wanted)}: {lost.reason}")
     if not any(row.figures for row in rows if not row.published):
         raise typer.Exit(2)
+
+
+def _stressed(wanted: Sequence[Settings], outcomes: Sequence[Any], data_dir: Path | None) -> dict[str, Any]:
+    """What stress shows of every variant's first run, by its entry."""
+    from siamese_mnist.runs.result import RunResult
+    from siamese_mnist.settings.entries import entry_names
+    from siamese_mnist.stress import stress as put_under_stress
+
+    found: dict[str, Any] = {}
+    names = entry_names([dataclasses.replace(each, fold=None) for each in wanted])
+    with progress.shown() as titled:
+        for name, run in zip(names, outcomes, strict=True):
+            if name not in found and isinstance(run, RunResult):
+                found[name] = put_under_stress(run, data_dir, titled(f"stress, {name}", every=1, unit="conditions"))
+    for each in list(found.values())[:1]:
+        tell_skipped(each)
+    return found
 
 
 def _title(settings: Settings, wanted: Sequence[Settings]) -> str:

@@ -12,7 +12,9 @@ from siamese_mnist_cli import options
 from siamese_mnist_cli.tables import wide_console
 
 
+@options.with_operating_point
 def evaluate(
+    wish: dict[str, float],
     file: Annotated[Path, typer.Argument(help="CSV, .csv.gz or Parquet with the columns left, right, same, score.")],
     threshold: Annotated[
         float | None, typer.Option(help="Score from which a pair counts as same, fitted elsewhere.")
@@ -23,11 +25,6 @@ def evaluate(
     fit_on_test: Annotated[
         bool, typer.Option("--fit-on-test", help="Fit them on the evaluated rows; the figures are then too good.")
     ] = False,
-    max_fmr: options.MaxFmr = None,
-    prior: options.Prior = None,
-    cost_false_match: options.CostFalseMatch = None,
-    cost_false_non_match: options.CostFalseNonMatch = None,
-    max_error: options.MaxError = None,
     as_json: options.Json = False,
 ) -> None:
     """Evaluate the scores of any model: every figure with a 95 % interval that knows that pairs share images.
@@ -36,13 +33,6 @@ def evaluate(
     """
     from siamese_mnist.evaluation.scored import evaluate_file
 
-    wish = {
-        "max_fmr": max_fmr,
-        "prior": prior,
-        "cost_false_match": cost_false_match,
-        "cost_false_non_match": cost_false_non_match,
-        "max_error": max_error,
-    }
     result = evaluate_file(file, threshold=threshold, calibration=calibration, fit_on_test=fit_on_test, **wish)
     if as_json:
         print(json.dumps(result))

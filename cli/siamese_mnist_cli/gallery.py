@@ -78,8 +78,22 @@ def identify(
     images: Images = None,
     run: Run = None,
     max_fpir: Annotated[
-        float, typer.Option(help="False positive identification rate: share of strangers that may be given a name.")
-    ] = 0.1,
+        float | None,
+        typer.Option(
+            help="False positive identification rate: share of strangers that may be given a name.", show_default="0.1"
+        ),
+    ] = None,
+    max_fmr: Annotated[
+        float | None,
+        typer.Option(
+            help="In its place a false match rate: share of different pairs that may be accepted, an image and one "
+            "example each.",
+            show_default=False,
+        ),
+    ] = None,
+    prior: Annotated[
+        float, typer.Option(help="Share of images that are of somebody in the gallery; probabilities are for it.")
+    ] = 0.5,
     nearest: Annotated[int, typer.Option(help="Examples to name.", min=1)] = 3,
     normalise: options.Normalise = None,
     runs_dir: options.RunsDir = Path("runs"),
@@ -93,15 +107,24 @@ def identify(
     cannot be read are listed on stderr at the end.
     """
     from siamese_mnist.errors import UsageError
+    from siamese_mnist.evaluation.costs import check_prior
+    from siamese_mnist.inference.gallery import MAX_FPIR
     from siamese_mnist.inference.pictures import PictureAnswer, files_of, identify_files
 
     files = files_of(images or ())
     if not files:
         raise UsageError("no image is named; give image files or folders of them")
+    if max_fpir is not None and max_fmr is not None:
+        raise UsageError("--max-fpir and --max-fmr both decide the threshold; give one of them")
+    check_prior(prior)
     opened = _opened(gallery, run, runs_dir, normalise)
-    expected = opened.expect(max_fpir)
-    answers = identify_files(opened, files, expected, nearest=nearest)
-    more = {**_expected_dict(expected, max_fpir), "gallery": str(gallery), "run": opened.run}
+    if max_fmr is None:
+        max_fpir = MAX_FPIR if max_fpir is None else max_fpir
+        expected = opened.expect(max_fpir)
+    else:
+        expected = opened.expect_at(opened.verifier.operating_point(max_fmr=max_fmr).threshold)
+    answers = identify_files(opened, files, expected, nearest=nearest, prior=prior)
+    more = {**_expected_dict(expected, max_fpir), "prior": prior, "gallery": str(gallery), "run": opened.run}
     if len(files) == 1 and not (images or [Path()])[0].is_dir():
         answer = next(answers)
         if not isinstance(answer, PictureAnswer):
@@ -242,6 +265,6 @@ def _expectation(expected: Expected) -> str:
     return f"about {rate} are given a name ({low} to {high}; {expected.basis})"
 
 
-def _expected_dict(expected: Expected, max_fpir: float) -> dict[str, Any]:
+def _expected_dict(expected: Expected, max_fpir: float | None) -> dict[str, Any]:
     found = {"rate": expected.rate, "low": expected.low, "high": expected.high, "basis": expected.basis}
     return {"threshold": expected.threshold, "false_positive_identification": {"limit": max_fpir, **found}}

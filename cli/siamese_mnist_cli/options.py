@@ -1,8 +1,11 @@
 """Options that several commands share."""
 
+import functools
+import inspect
 import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -52,38 +55,56 @@ Normalise = Annotated[
 ]
 
 _POINT = "Operating point"
-MaxFmr = Annotated[
-    float | None,
-    typer.Option(help="Accept at most this share of different pairs.", rich_help_panel=_POINT, show_default=False),
-]
-Prior = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of same pairs where the answers are used; probabilities and threshold move to it.",
-        rich_help_panel=_POINT,
-        show_default=False,
-    ),
-]
-CostFalseMatch = Annotated[
-    float | None,
-    typer.Option(
-        help="Cost of a different pair answered same; with the other cost, 1 if not given.",
-        rich_help_panel=_POINT,
-        show_default=False,
-    ),
-]
-CostFalseNonMatch = Annotated[
-    float | None,
-    typer.Option(help="Cost of a same pair answered different.", rich_help_panel=_POINT, show_default=False),
-]
-MaxError = Annotated[
-    float | None,
-    typer.Option(
-        help="Leave pairs unsure so that at most this share of the other answers is wrong.",
-        rich_help_panel=_POINT,
-        show_default=False,
-    ),
-]
+_WISHES = {
+    "max_fmr": "Accept at most this share of different pairs.",
+    "prior": "Share of same pairs where the answers are used; probabilities and threshold move to it.",
+    "cost_false_match": "Cost of a different pair answered same; with the other cost, 1 if not given.",
+    "cost_false_non_match": "Cost of a same pair answered different.",
+    "max_error": "Leave pairs unsure so that at most this share of the other answers is wrong.",
+}
+
+
+def with_operating_point(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options of an operating point; its parameter `wish` takes those that were given."""
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                float | None,
+                typer.Option(f"--{name.replace('_', '-')}", help=told, rich_help_panel=_POINT, show_default=False),
+            ],
+        )
+        for name, told in _WISHES.items()
+    ]
+    return with_parameters(command, "wish", added, _given)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def with_parameters(
+    command: Callable[..., None],
+    place: str,
+    added: Sequence[inspect.Parameter],
+    read: Callable[[Mapping[str, Any]], dict[str, Any]],
+) -> Callable[..., None]:
+    """A command with further options, which it takes together, as `read` makes them, in the parameter `place`."""
+
+    @functools.wraps(command)
+    def wrapper(**given: Any) -> None:
+        values = {each.name: given.pop(each.name) for each in added}
+        command(**given, **{place: read(values)})
+
+    hints = get_type_hints(command, include_extras=True)
+    signature = inspect.signature(command)
+    own = [each.replace(annotation=hints[name]) for name, each in signature.parameters.items() if name != place]
+    keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
+    wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {each.name: each.annotation for each in keyword} | {"return": None}
+    return wrapper
 
 
 def folder(runs_dir: Path) -> str:

@@ -29,19 +29,16 @@ Images = Annotated[
 ]
 
 
+@options.with_operating_point
 def predict(
     run: Annotated[str, typer.Argument(help="A run's folder, a bundle, or a variant: its newest run in --runs-dir.")],
+    wish: dict[str, float],
     images: Images = None,
     pairs: Annotated[
         Path | None,
         typer.Option(help="CSV file with columns left,right: image files, relative to its own folder."),
     ] = None,
     normalise: options.Normalise = None,
-    max_fmr: options.MaxFmr = None,
-    prior: options.Prior = None,
-    cost_false_match: options.CostFalseMatch = None,
-    cost_false_non_match: options.CostFalseNonMatch = None,
-    max_error: options.MaxError = None,
     runs_dir: options.RunsDir = Path("runs"),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON and nothing else: one object, or one a line for many pairs.")
@@ -76,14 +73,7 @@ def predict(
     verifier = _judge(Saved.at(place), one_pair=source is None)
     chosen = chosen_preprocessing(verifier, normalise)
     override = named_override(verifier, chosen)
-    wish = {
-        "max_fmr": max_fmr,
-        "prior": prior,
-        "cost_false_match": cost_false_match,
-        "cost_false_non_match": cost_false_non_match,
-        "max_error": max_error,
-    }
-    point = verifier.operating_point(**wish) if any(each is not None for each in wish.values()) else None
+    point = verifier.operating_point(**wish) if wish else None
     if source is None:
         left, right = map(str, named)
         answer = next(
@@ -130,7 +120,7 @@ def _stream(answers: Iterable[Any], total: int, more: dict[str, Any] | None, *, 
 
     out = sys.stdout  # a live bar puts another one in its place
     failures: list[Any] = []
-    columns = [field.name for field in dataclasses.fields(Answer) if field.name != "warning"]
+    columns = [field.name for field in dataclasses.fields(Answer) if field.name != "warnings"]
     columns = columns if in_words else columns[:-1]
     writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
     warned: list[str] = []
@@ -163,7 +153,7 @@ def _text(answer: Any) -> str:
     said = "same" if answer.same else "different"
     shown = answer.answer or said
     swapped = f"{said} as well" if answer.stable else f"{'different' if answer.same else 'same'}: the order decides"
-    warning = f"\nwarning              {safe(answer.warning)}" if answer.warning else ""
+    warning = "".join(f"\nwarning              {safe(each)}" for each in answer.warnings)
     return (
         f"{shown}\n"
         f"probability of same  {answer.probability:.4f}\n"

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from siamese_mnist.settings.fields import Field, fields_of
 from siamese_mnist.settings.grammar import GROUPS, SETTINGS, parse_texts
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist_cli.completion import names_of
+from siamese_mnist_cli.options import with_parameters
 
 _PLACE = "settings"
 _KINDS = {
@@ -34,22 +35,8 @@ def with_settings(*left_out: str) -> Callable[[Callable[..., None]], Callable[..
     """
     fields = {field.option: field for field in SETTINGS.values() if field.name not in left_out}
 
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(command)
-        def wrapper(**given: Any) -> None:
-            texts = {option: given.pop(option) for option in fields}
-            command(**given, **{_PLACE: _read(fields, texts)})
-
-        hints = get_type_hints(command, include_extras=True)
-        signature = inspect.signature(command)
-        own = [each.replace(annotation=hints[name]) for name, each in signature.parameters.items() if name != _PLACE]
-        added = [_parameter(field) for field in fields.values()]
-        keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (*own, *added)]
-        wrapper.__signature__ = signature.replace(parameters=keyword)  # type: ignore[attr-defined]
-        wrapper.__annotations__ = {each.name: each.annotation for each in keyword} | {"return": None}
-        return wrapper
-
-    return decorate
+    added = [_parameter(field) for field in fields.values()]
+    return lambda command: with_parameters(command, _PLACE, added, functools.partial(_read, fields))
 
 
 def _read(fields: Mapping[str, Field], given: Mapping[str, Any]) -> dict[str, Any]:

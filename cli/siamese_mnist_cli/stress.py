@@ -1,6 +1,7 @@
 """`siamese-mnist stress`: a run on slices of its test set, on corrupted images and on other data sets."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ _SHOWN_SLICES = 5
 
 
 def stress(
-    run: Annotated[str, typer.Argument(help="A run's folder, or a variant: its newest run in --runs-dir.")],
+    run: Annotated[str, typer.Argument(help="A run's folder, a bundle, or a variant: its newest run in --runs-dir.")],
     output: Annotated[
         Path | None, typer.Option(help="Picture to write, accuracy against severity: PNG or SVG.", show_default="none")
     ] = None,
@@ -28,17 +29,16 @@ def stress(
 
     The new threshold is fitted on pairs of other images than those that are evaluated, under the same condition.
     """
-    from siamese_mnist.runs.store import read_run
-
     place = None if output is None else checked_picture(output)
-    result = read_run(located(run, runs_dir))
+    subject = located(run, runs_dir)
     with progress.starting():
         from siamese_mnist.stress import stress as put_under_stress
         from siamese_mnist.system.files import unfinished
         from siamese_mnist.visualisation.figures import save
         from siamese_mnist.visualisation.pictures import stress_picture
+
     with progress.shown() as titled:
-        found = put_under_stress(result, data_dir, titled("stress", every=1, unit="conditions"))
+        found = put_under_stress(subject, data_dir, titled("stress", every=1, unit="conditions"))
     if place is not None:
         with unfinished(place) as path:
             save(stress_picture(found), path)
@@ -46,8 +46,30 @@ def stress(
         print(json.dumps(found.as_dict()))
     else:
         _print(found)
+    tell_skipped(found)
+
+
+def tell_skipped(found: Any) -> None:
+    """Says on stderr which data sets are left out, and why."""
     for name, reason in found.skipped.items():
         tell(f"{name} is left out: {reason}")
+
+
+def side_by_side(found: Mapping[str, Any]) -> list[list[str]]:
+    """The accuracy of several runs under the same conditions as text, one row a condition, the header first."""
+    shown: dict[str, dict[str, str]] = {"test pairs": {}}
+    for name, stressed in found.items():
+        shown["test pairs"][name] = _figure(stressed.accuracy, stressed.interval)
+        for each in stressed.trials:
+            shown.setdefault(_condition(each), {})[name] = _figure(each.accuracy, each.interval)
+        worst = stressed.slices[0]
+        told = f"{worst.kind} {worst.name}: {_figure(worst.accuracy, worst.interval)}"
+        shown.setdefault("worst slice", {})[name] = told
+    return [["condition", *found], *([title, *(row.get(name, "-") for name in found)] for title, row in shown.items())]
+
+
+def _condition(trial: Any) -> str:
+    return f"{trial.name} {trial.severity}" if trial.severity else str(trial.name)
 
 
 def _print(found: Any) -> None:
@@ -61,9 +83,10 @@ def _print(found: Any) -> None:
     for title in ("accuracy (95 %)", "threshold anew (95 %)"):
         table.add_column(title, justify="right")
     for each in found.trials:
-        title = f"{each.name} {each.severity}" if each.severity else each.name
         table.add_row(
-            title, _figure(each.accuracy, each.interval), _figure(each.recalibrated, each.recalibrated_interval)
+            _condition(each),
+            _figure(each.accuracy, each.interval),
+            _figure(each.recalibrated, each.recalibrated_interval),
         )
     console.print(table)
     worst = Table("worst slices")

@@ -4,6 +4,7 @@ MNIST's digits are light on dark, scaled with their aspect ratio kept into a box
 field of 28 x 28 so that their centre of mass is its centre (LeCun et al., http://yann.lecun.com/exdb/mnist/).
 """
 
+import io
 import logging
 import math
 import os
@@ -38,31 +39,28 @@ class ImageError(UsageError):
     """An image that cannot be read or used; the message names it and the mend."""
 
 
-def read_image(path: str | Path) -> "Image":
+def read_image(source: str | Path | bytes) -> "Image":
     """Reads an image file of any raster format that Pillow knows, turned upright where its camera says so.
 
     Of an animation or a file of several pages it is the first. Formats that Pillow leaves to another program
     (PostScript) are not read.
 
     Args:
-        path: the file.
+        source: the file's path, or its content.
 
     Raises:
         ImageError: if it is missing, a folder, unreadable, no image, damaged, or of more than `MAX_PIXELS` pixels.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
-    path = Path(path)
+    path = "the picture" if isinstance(source, bytes) else Path(source)
     try:
-        if path.is_dir():
-            raise ImageError(f"{path} is a folder, not an image; name an image file")
-        if not path.exists():
-            raise ImageError(f"{path} does not exist; name an image file")
-        if not path.is_file():
-            raise ImageError(f"{path} is not a regular file; name an image file")
+        if isinstance(path, Path):
+            _check_file(path)
         with _quiet():
             Image.init()
-            with Image.open(path, formats=[each for each in Image.ID if each not in _PROGRAMS]) as image:
+            opened = io.BytesIO(source) if isinstance(source, bytes) else path
+            with Image.open(opened, formats=[each for each in Image.ID if each not in _PROGRAMS]) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise Image.DecompressionBombError
                 with _without_remarks() if image.format == "TIFF" else nullcontext():
@@ -80,6 +78,15 @@ def read_image(path: str | Path) -> "Image":
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path} cannot be read as an image ({said}); save it again as PNG") from error
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder, not an image; name an image file")
+    if not path.exists():
+        raise ImageError(f"{path} does not exist; name an image file")
+    if not path.is_file():
+        raise ImageError(f"{path} is not a regular file; name an image file")
 
 
 def to_grey(image: "Image | ArrayLike") -> Grey:

@@ -15,6 +15,7 @@ from siamese_mnist.errors import UsageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_ENLARGED, _SQUEEZED = 0.5, 1.25  # sides and ratio of sides, over those of the model's images, beyond which it is said
 _AS_THEY_ARE = ("folder",)  # data sets whose earlier runs, which name no preprocessing, took grey pictures so
 
 
@@ -58,17 +59,33 @@ class Preprocessing(StrEnum):
         levels = pixels(picture, colour=channels == 3, size=size)
         return 255 - levels if self is Preprocessing.INVERTED else levels
 
-    def read(self, path: str | Path, *, size: tuple[int, int], channels: int = 1) -> NDArray[np.uint8]:
-        """A picture file as a model takes it, see `apply`.
+    def read(self, source: str | Path | bytes, *, size: tuple[int, int], channels: int = 1) -> NDArray[np.uint8]:
+        """A picture file, by its path or its content, as a model takes it, see `apply`.
 
         Raises:
             ImageError: naming the file and what is wrong with it.
         """
-        picture = read_image(path)
+        return self.inspect(source, size=size, channels=channels)[0]
+
+    def inspect(
+        self, source: str | Path | bytes, *, size: tuple[int, int], channels: int = 1
+    ) -> tuple[NDArray[np.uint8], str | None]:
+        """A picture file as `read` gives it, and what is odd about the picture's own size; None if nothing is."""
+        picture = read_image(source)
         try:
-            return self.apply(picture, size=size, channels=channels)
+            return self.apply(picture, size=size, channels=channels), self._remark(picture.size, size)
         except ImageError as error:
-            raise ImageError(f"{path}: {error}") from error
+            named = "the picture" if isinstance(source, bytes) else source
+            raise ImageError(f"{named}: {error}") from error
+
+    def _remark(self, given: tuple[int, int], size: tuple[int, int]) -> str | None:
+        (width, height), (rows, columns) = given, size
+        if max(width / columns, height / rows) < _ENLARGED:
+            return f"{width} x {height} pixels, much smaller than the training images ({columns} x {rows})"
+        aspect = (width * rows) / (height * columns)
+        if self is not Preprocessing.MNIST and max(aspect, 1 / aspect) > _SQUEEZED:
+            return f"{width} x {height} pixels, squeezed into the training images' {columns} x {rows}"
+        return None
 
     def check(self, channels: int) -> None:
         """Refuses what it cannot give.

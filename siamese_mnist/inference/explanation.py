@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ Images = NDArray[np.uint8]
 
 _TILES = 7  # patches side by side; they overlap by half
 _STEPS = 16
+_MASKS, _BLANKED = 400, 0.3  # of both images, and share of their places that each blanks
 _SHARES = tuple(percent / 100 for percent in (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20))
 _RANDOM_ORDERS = 6
 
@@ -186,9 +188,32 @@ def gradients(verifier: Verifier, pair: Images) -> Maps:
     return Maps(left, right)
 
 
+def rise(verifier: Verifier, pair: Images) -> Maps:
+    """How much lower the score is where a place is blanked, as many are at random in both images (Petsiuk et al. 2018).
+
+    Strokes often matter together, which no single patch shows. A place counts as far as it stands out of its
+    background, since blanking what is blank changes nothing. The masks are the same every time, and each is there with
+    the two images exchanged, too.
+
+    Args:
+        verifier: what scores.
+        pair: (2, C, H, W) uint8.
+    """
+    blank = _backgrounds(pair)
+    masks = _masks(*pair.shape[2:])  # (M, 2, H, W)
+    images = np.where(masks[:, :, None], blank, pair)
+    scores = verifier.score(images[:, 0], images[:, 1]).astype(np.float64)
+    blanked = masks.reshape(len(masks), -1)
+    times = blanked.sum(axis=0)
+    falls = (scores @ ~blanked) / (len(masks) - times) - (scores @ blanked) / times
+    strength = np.abs(pair.astype(np.float64) - blank).mean(axis=1) / 255  # (2, H, W)
+    left, right = falls.reshape(strength.shape) * strength
+    return Maps(left, right)
+
+
 Method = Callable[["Verifier", Images], Maps]
 
-METHODS: dict[str, Method] = {"occlusion": occlusion, "gradients": gradients}
+METHODS: dict[str, Method] = {"occlusion": occlusion, "gradients": gradients, "rise": rise}
 """Ways to make maps, by name."""
 
 
@@ -243,6 +268,21 @@ def _patches(height: int, width: int) -> NDArray[np.bool_]:
     down = (row >= tops[:, None]) & (row < tops[:, None] + size)  # (T, H)
     across = (column >= lefts[:, None]) & (column < lefts[:, None] + size)  # (L, W)
     return (down[:, None, :, None] & across[None, :, None, :]).reshape(-1, height, width)
+
+
+@lru_cache(4)
+def _masks(height: int, width: int) -> NDArray[np.bool_]:
+    """Random blocks of both images, every place in some masks and not in others: (M, 2, H, W)."""
+    block = max(2, round(min(height, width) / _TILES))
+    rows, columns = -(-height // block) + 1, -(-width // block) + 1
+    generator = np.random.default_rng(0)
+    drawn = generator.random((_MASKS // 2, 2, rows, columns)) < _BLANKED
+    large = drawn.repeat(block, axis=2).repeat(block, axis=3)
+    starts = generator.integers(0, block, (len(large), 2))
+    half = np.stack(
+        [each[:, top : top + height, left : left + width] for each, (top, left) in zip(large, starts, strict=True)]
+    )
+    return np.concatenate([half, half[:, ::-1]])
 
 
 def _backgrounds(pair: Images) -> Images:

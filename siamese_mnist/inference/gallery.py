@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation.costs import check_prior
 from siamese_mnist.evaluation.identification import (
     expected_false_positives,
     false_positive_threshold,
@@ -23,7 +25,6 @@ from siamese_mnist.inference.verifier import Images, Verifier
 MAX_FPIR = 0.1
 """The false positive identification rate that is allowed unless another is named."""
 
-_STRANGERS = 0.5  # share of images that are nobody's, for the probability
 _TOGETHER = 2  # names that are alike alarm both, as each is compared with the other
 _PROBED = 1000  # examples that the false positive identification rate is estimated from
 _LARGEST_EXACT = 1_000_000  # examples; beyond, an index proposes candidates
@@ -61,8 +62,8 @@ class Identification(NamedTuple):
 
     Attributes:
         name: the name, or None for "unknown": no example reaches the threshold.
-        probability: that the nearest example's name is right, in [0, 1], if every second image is of nobody in the
-            gallery and all its names are equally likely.
+        probability: that the nearest example's name is right, in [0, 1], if a share of `prior` of the images is of
+            somebody in the gallery, every second one unless said, and all its names are equally likely.
         score: of the nearest example, higher = more alike.
         nearest: the nearest examples, the nearest first.
     """
@@ -214,30 +215,62 @@ class Gallery:
         """
         if not 0 < max_fpir < 1:
             raise UsageError(f"the limit on the false positive identification rate must be in (0, 1), got {max_fpir}")
-        examples, own = self._searched(), self.verifier.decision.threshold
-        if len(self.names) < 2:
+        own, alarms = self.verifier.decision.threshold, self._alarms()
+        if alarms is None:
             return self._expect_of_one_name(max_fpir)
+        return self._expected(max(own, guarded_threshold(*alarms, max_fpir, _TOGETHER)), alarms)
+
+    def expect_at(self, threshold: float) -> Expected:
+        """The false positive identification rate to expect at a threshold, such as that of an operating point.
+
+        Args:
+            threshold: the score that the best example must reach for its name to be given.
+
+        Raises:
+            UsageError: if the gallery is empty.
+        """
+        return self._expected(threshold, self._alarms())
+
+    def _alarms(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
+        """The highest score of examples with any other name, and their owners; None of one name."""
+        examples = self._searched()
+        if len(self.names) < 2:
+            return None
         rows = _spread_over_names(examples.owners, _PROBED)
         found = exact(self.verifier, examples.kept[rows], examples, 1, without=examples.owners[rows])
-        alarms, owners = found.scores[:, 0].numpy(), examples.owners[rows].numpy()
-        threshold = max(own, guarded_threshold(alarms, owners, max_fpir, _TOGETHER))
-        rate = expected_false_positives(alarms, owners, threshold, _TOGETHER)
-        names = np.unique(owners).size
+        return found.scores[:, 0].numpy(), examples.owners[rows].numpy()
+
+    def _expected(self, threshold: float, alarms: tuple[NDArray[Any], NDArray[Any]] | None) -> Expected:
+        if alarms is None:
+            return self._expected_of_one_name(threshold)
+        rate = expected_false_positives(*alarms, threshold, _TOGETHER)
+        names = np.unique(alarms[1]).size
         return Expected(threshold, *rate, f"{names} names of the gallery, each compared with all others")
 
     def _expect_of_one_name(self, max_fpir: float) -> Expected:
-        own, calibration, examples = self.verifier.decision.threshold, self.verifier.calibration, len(self)
+        own, calibration = self.verifier.decision.threshold, self.verifier.calibration
+        if calibration is not None:
+            impostors = calibration.scores[~calibration.same]
+            own = max(own, false_positive_threshold(impostors, max_fpir / len(self)))
+        return self._expected_of_one_name(own)
+
+    def _expected_of_one_name(self, threshold: float) -> Expected:
+        calibration, examples = self.verifier.calibration, len(self)
         if calibration is None:
-            return Expected(own, None, None, None, "one name cannot tell; enrol more")
-        impostors = calibration.scores[~calibration.same]
-        threshold = max(own, false_positive_threshold(impostors, max_fpir / examples))
+            return Expected(threshold, None, None, None, "one name cannot tell; enrol more")
         found = calibration.false_match_rate(threshold)
         rate, low, high = (min(1.0, examples * each) for each in (found.rate, *found.interval))
         times = f", for each of {examples} examples" if examples > 1 else ""
         return Expected(threshold, rate, low, high, f"{found.pairs:,} different pairs of calibration images{times}")
 
     def identify(
-        self, images: Images, *, max_fpir: float = MAX_FPIR, nearest: int = 3, expected: Expected | None = None
+        self,
+        images: Images,
+        *,
+        max_fpir: float = MAX_FPIR,
+        nearest: int = 3,
+        expected: Expected | None = None,
+        prior: float = 0.5,
     ) -> list[Identification]:
         """Whose each image is.
 
@@ -245,18 +278,22 @@ class Gallery:
             images: (N, H, W) or (N, C, H, W) uint8.
             max_fpir: limit on the false positive identification rate, see `expect`.
             nearest: how many examples to give, >= 1.
-            expected: what `expect` gave before, to spare its work.
+            expected: what `expect` gave before, to spare its work, or `expect_at` for another threshold.
+            prior: share of images that are of somebody in the gallery, in (0, 1); the probabilities are for it.
 
         Raises:
             UsageError: if the images or a number cannot be used, or the gallery is empty.
         """
         if nearest < 1:
             raise UsageError(f"nearest must be >= 1, got {nearest}")
+        check_prior(prior)
         expected = expected or self.expect(max_fpir)
         queries, examples = self.verifier.prepare(images), self._searched()
         found = self._search(queries, examples, min(nearest, len(self)))
         return [
-            self._identification(queries[row : row + 1], examples, Nearest(*(each[row] for each in found)), expected)
+            self._identification(
+                queries[row : row + 1], examples, Nearest(*(each[row] for each in found)), expected, prior
+            )
             for row in range(len(queries))
         ]
 
@@ -267,7 +304,9 @@ class Gallery:
             return self._index.search(queries, count)
         return exact(self.verifier, queries, examples, count)
 
-    def _identification(self, query: Tensor, examples: Examples, found: Nearest, expected: Expected) -> Identification:
+    def _identification(
+        self, query: Tensor, examples: Examples, found: Nearest, expected: Expected, prior: float
+    ) -> Identification:
         owner = examples.owners[found.rows[0]]
         mine = examples.owners == owner
         evidence = exact(self.verifier, query, Examples(*(column[mine] for column in examples)), 1).evidence[0]
@@ -277,12 +316,14 @@ class Gallery:
             for row, value in zip(found.rows.tolist(), found.scores.tolist(), strict=True)
         ]
         named = self._owners[int(found.rows[0])] if score >= expected.threshold else None
-        return Identification(named, self._probability(float(evidence), float(found.evidence)), score, tuple(near))
+        return Identification(
+            named, self._probability(float(evidence), float(found.evidence), prior), score, tuple(near)
+        )
 
-    def _probability(self, own: float, whole: float) -> float:
+    def _probability(self, own: float, whole: float, prior: float) -> float:
         """Of a name, from the logarithms of its and of all names' likelihood ratios, by Bayes' rule."""
-        each = math.log((1 - _STRANGERS) / len(self.names))
-        return math.exp(each + own - np.logaddexp(math.log(_STRANGERS), each + max(whole, own)))
+        each = math.log(prior / len(self.names))
+        return math.exp(each + own - np.logaddexp(math.log(1 - prior), each + max(whole, own)))
 
     def _searched(self) -> Examples:
         if self._kept is None:

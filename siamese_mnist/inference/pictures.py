@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from siamese_mnist.data import LabeledImages
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.gallery import Expected, Gallery, Identification
+from siamese_mnist.inference.verifier import Verifier
 
 T = TypeVar("T")
 
@@ -30,17 +33,22 @@ class PictureAnswer:
     Attributes:
         image: the file.
         found: whose it is.
-        warning: what makes the image unlike those that the model was trained on, or None.
+        warnings: what makes the image unlike those that the model was trained on, a text each.
     """
 
     image: str
     found: Identification
-    warning: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str | None:
+        """All warnings in one line, or None."""
+        return "; ".join(self.warnings) or None
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object, without a warning where there is none."""
+        """The JSON object, without warnings where there are none."""
         values = {"image": self.image, **self.found.as_dict()}
-        return {**values, "warning": self.warning} if self.warning else values
+        return {**values, "warnings": list(self.warnings), "warning": self.warning} if self.warnings else values
 
 
 def files_of(places: Iterable[Path]) -> list[Path]:
@@ -68,6 +76,18 @@ def named_in(folder: Path) -> list[Picture]:
     return found
 
 
+def labelled_pictures(verifier: Verifier, folder: Path) -> LabeledImages:
+    """The pictures of FOLDER/CLASS/* as labelled images, prepared as a verifier takes them.
+
+    Raises:
+        UsageError: if it is no folder, or a picture cannot be read or used.
+    """
+    pictures = named_in(folder)
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in pictures))}
+    images = np.stack([verifier.read(each.path) for each in pictures])
+    return LabeledImages(torch.from_numpy(images), torch.tensor([numbers[each.name] for each in pictures]))
+
+
 def _files_in(folder: Path) -> list[Path]:
     files = [path for path in _children(folder) if path.is_file()]
     if not files:
@@ -86,7 +106,7 @@ def enrol_files(gallery: Gallery, pictures: Sequence[Picture]) -> Iterator[list[
     """Adds picture files to a gallery, a batch at a time, and yields which of the batch cannot be read."""
     for batch in _batches(pictures):
         images, failures = _read(gallery, [each.path for each in batch])
-        good = [(each, image) for each, image in zip(batch, images, strict=True) if image is not None]
+        good = [(each, image[0]) for each, image in zip(batch, images, strict=True) if image is not None]
         if good:
             kept = gallery.verifier.prepare(np.stack([image for _, image in good]))
             gallery.add(kept, [(each.name, str(each.path)) for each, _ in good])
@@ -94,7 +114,7 @@ def enrol_files(gallery: Gallery, pictures: Sequence[Picture]) -> Iterator[list[
 
 
 def identify_files(
-    gallery: Gallery, files: Sequence[Path], expected: Expected, *, nearest: int = 3
+    gallery: Gallery, files: Sequence[Path], expected: Expected, *, nearest: int = 3, prior: float = 0.5
 ) -> Iterator[PictureAnswer | str]:
     """Yields an answer for every picture file, in order, or why there is none.
 
@@ -103,32 +123,37 @@ def identify_files(
         files: read as the answers are taken.
         expected: the threshold, see `Gallery.expect`.
         nearest: examples to give.
+        prior: share of pictures that are of somebody in the gallery, in (0, 1); the probabilities are for it.
     """
-    brightness = gallery.verifier.brightness
     for batch in _batches(files):
-        images, failures = _read(gallery, batch)
-        good = [image for image in images if image is not None]
-        found = iter(gallery.identify(np.stack(good), nearest=nearest, expected=expected) if good else ())
+        read, failures = _read(gallery, batch)
+        images = [each[0] for each in read if each is not None]
+        found = iter(
+            gallery.identify(np.stack(images), nearest=nearest, expected=expected, prior=prior) if images else ()
+        )
+        warned = iter(gallery.verifier.warnings(np.stack(images)) if images else ())
         failed = iter(failures)
-        for file, image in zip(batch, images, strict=True):
-            if image is None:
+        for file, each in zip(batch, read, strict=True):
+            if each is None:
                 yield next(failed)
             else:
-                warning = brightness.remark(image) if brightness else None
-                yield PictureAnswer(image=str(file), found=next(found), warning=warning)
+                own = [each[1]] if each[1] else []
+                yield PictureAnswer(image=str(file), found=next(found), warnings=(*own, *next(warned)))
 
 
 def _batches(files: Sequence[T]) -> Iterator[Sequence[T]]:
     return (files[start : start + BATCH] for start in range(0, len(files), BATCH))
 
 
-def _read(gallery: Gallery, files: Sequence[Path]) -> tuple[list[NDArray[np.uint8] | None], list[str]]:
-    """Pictures as the gallery takes them, None where one cannot be read, and why."""
-    images: list[NDArray[np.uint8] | None] = []
+def _read(
+    gallery: Gallery, files: Sequence[Path]
+) -> tuple[list[tuple[NDArray[np.uint8], str | None] | None], list[str]]:
+    """Pictures as the gallery takes them with what is odd about their size, None where one cannot be read, and why."""
+    images: list[tuple[NDArray[np.uint8], str | None] | None] = []
     reasons = []
     for file in files:
         try:
-            images.append(gallery.verifier.read(file, gallery.preprocessing))
+            images.append(gallery.verifier.inspect(file, gallery.preprocessing))
         except UsageError as error:
             images.append(None)
             reasons.append(str(error))

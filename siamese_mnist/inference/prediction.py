@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class Answer:
         swapped_score: score with the two images exchanged.
         stable: whether the answer stays when they are.
         answer: "same", "different" or "unsure", where an operating point was asked for; `same` is the likelier one.
-        warning: what makes an image unlike those that the verifier was trained on, or None.
+        warnings: what makes an image unlike those that the verifier was trained on, a text each.
     """
 
     left: str
@@ -63,11 +63,16 @@ class Answer:
     swapped_score: float
     stable: bool
     answer: str | None = None
-    warning: str | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def warning(self) -> str | None:
+        """All warnings in one line, or None."""
+        return "; ".join(self.warnings) or None
 
     def as_dict(self) -> dict[str, Any]:
-        """The JSON object, without a warning or an answer in words where there is none."""
-        values = dataclasses.asdict(self)
+        """The JSON object, without warnings or an answer in words where there is none."""
+        values = {**dataclasses.asdict(self), "warnings": list(self.warnings) or None, "warning": self.warning}
         return {name: value for name, value in values.items() if value is not None}
 
 
@@ -98,37 +103,51 @@ def answer_files(
     """
 
     @lru_cache(_REMEMBERED)
-    def content(folder: Path, name: str) -> bytes | str:
+    def content(folder: Path, name: str) -> _Content | str:
         """Pixels of a file, or what is wrong with it."""
         if not name:
             return "a name is missing; give two image files"
         try:
-            return verifier.read(folder / name, preprocessing).tobytes()
+            image, remark = verifier.inspect(folder / name, preprocessing)
         except UsageError as error:
             return str(error)
+        return _Content(image.tobytes(), remark)
 
     pairs = iter(pairs)
     while chosen := list(itertools.islice(pairs, batch)):
         both = [tuple(content(pair.folder, name) for name in (pair.left, pair.right)) for pair in chosen]
-        good = [
-            pair for pair, sides in zip(chosen, both, strict=True) if all(isinstance(each, bytes) for each in sides)
+        readable = [
+            (pair, sides)
+            for pair, (one, other) in zip(chosen, both, strict=True)
+            if isinstance(one, _Content) and isinstance(other, _Content)
+            for sides in [(one, other)]
         ]
-        readable = [sides for sides in both if all(isinstance(each, bytes) for each in sides)]
-        answers = iter(_answers(verifier, good, readable, point) if good else ())
+        answers = iter(_answers(verifier, readable, point) if readable else ())
         for pair, sides in zip(chosen, both, strict=True):
             reason = next((each for each in sides if isinstance(each, str)), None)
             yield next(answers) if reason is None else Failure(row=pair.row, reason=reason)
 
 
+class _Content(NamedTuple):
+    """A file as the verifier takes it."""
+
+    pixels: bytes
+    remark: str | None  # about the picture's own size
+
+
 def _answers(
-    verifier: Judge, pairs: list[FilePair], contents: list[tuple[bytes | str, ...]], point: OperatingPoint | None
+    verifier: Judge, readable: list[tuple[FilePair, tuple[_Content, _Content]]], point: OperatingPoint | None
 ) -> list[Answer]:
+    pairs, contents = [pair for pair, _ in readable], [sides for _, sides in readable]
     rows = {each: row for row, each in enumerate(dict.fromkeys(itertools.chain(*contents)))}
-    images = np.frombuffer(b"".join(each for each in rows if isinstance(each, bytes)), np.uint8)
+    images = np.frombuffer(b"".join(each.pixels for each in rows), np.uint8)
     images = images.reshape(-1, verifier.channels, *verifier.image_size)
     left, right = np.array([[rows[each] for each in sides] for sides in contents]).T
     scores = verifier.score_rows(images, np.append(left, right), np.append(right, left))
-    remarks = [verifier.brightness.remark(image) if verifier.brightness else None for image in images]
+    remarks = [
+        [*([each.remark] if each.remark else []), *more]
+        for each, more in zip(rows, verifier.warnings(images), strict=True)
+    ]
     decision = point or verifier.decision
     same, probability = decision.predict(scores), decision.probability(scores)
     answers = point.answers(scores).tolist() if point else [None] * len(scores)
@@ -144,15 +163,15 @@ def _answers(
             swapped_score=float(scores[row + count]),
             stable=bool(same[row] == same[row + count]),
             answer=answers[row],
-            warning=_warning((pair.left, remarks[left[row]]), (pair.right, remarks[right[row]])),
+            warnings=_warnings((pair.left, remarks[left[row]]), (pair.right, remarks[right[row]])),
         )
         for row, pair in enumerate(pairs)
     ]
 
 
-def _warning(*remarks: tuple[str, str | None]) -> str | None:
-    """What is odd about the images of a pair, by their names; None if nothing is."""
-    return "; ".join(f"{name} is {remark}" for name, remark in dict(remarks).items() if remark) or None
+def _warnings(*remarks: tuple[str, list[str]]) -> tuple[str, ...]:
+    """What is odd about the images of a pair, by their names."""
+    return tuple(f"{name} is {remark}" for name, told in dict(remarks).items() for remark in told)
 
 
 def pairs_of_csv(path: Path) -> Iterator[FilePair]:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.preprocessing import preprocessing_of
+from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision
 from siamese_mnist.inference.judge import Judge, finite
@@ -125,7 +126,7 @@ class Saved:
 
     def settings(self) -> Settings:
         """What the model was trained with; what they raise is open, too."""
-        return Settings.from_dict({name: value for name, value in self.config.items() if name not in _BESIDE})
+        return settings_of(self.config)
 
     def takes(self) -> dict[str, Any]:
         """Arguments of a `Judge` that say which images it takes; what they raise is open, too."""
@@ -135,11 +136,21 @@ class Saved:
             "channels": int(self.config.get("channels", 1)),  # earlier runs have grey images only
             "preprocessing": preprocessing_of(self.config),
             "brightness": Brightness.from_config(self.config),
+            "typical": Typical.from_config(self.config),
             "calibration": self.calibration,
         }
 
 
-_BESIDE = ("preprocessing", "brightness", "image_size", "channels", "classes", "origins")
+_BESIDE = ("preprocessing", "brightness", "typical", "image_size", "channels", "classes", "origins")
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+    """The settings that a run's or bundle's `config.json` holds.
+
+    Raises:
+        UsageError: if they are not of this version.
+    """
+    return Settings.from_dict({name: value for name, value in config.items() if name not in _BESIDE})
 
 
 class RecordedJudge(Judge):
@@ -155,6 +166,7 @@ class RecordedJudge(Judge):
         super().__init__(saved.decision(), **saved.takes())
         self._scorer = scorer
         self._arrays = arrays
+        self._embedded: dict[bytes, NDArray[np.float32]] = {}  # of the images that were scored, by their pixels
 
     def score_rows(self, images: NDArray[np.uint8], left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
         """Scores (P,) of pairs of rows of images, pair by pair; see `Judge.score_rows`.
@@ -166,8 +178,16 @@ class RecordedJudge(Judge):
         known: dict[tuple[int, int], float] = {}
         for one, other in pairs:
             if (one, other) not in known:
-                known[one, other], known[other, one] = self._scorer.score(images[[one, other]], self._arrays).tolist()
+                scores, embeddings = self._scorer.replay(images[[one, other]], self._arrays)
+                known[one, other], known[other, one] = scores.tolist()
+                if embeddings is not None:
+                    self._embedded |= {images[row].tobytes(): embeddings[at] for at, row in enumerate((one, other))}
         return finite(np.array([known[pair] for pair in pairs], dtype=np.float32))
+
+    def embeddings(self, images: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Embeddings (N, E) of images (N, C, H, W); None of designs without, and of images that were not scored."""
+        found = [self._embedded.get(image.tobytes()) for image in images]
+        return None if any(each is None for each in found) else np.stack([each for each in found if each is not None])
 
 
 def recorded(saved: Saved) -> RecordedJudge | None:

@@ -13,6 +13,7 @@ from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.pairs import draw_pairs, largest_count
 from siamese_mnist.data.preprocessing import Preprocessing
+from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, fit_logistic
 from siamese_mnist.evaluation.tail import collect_tail
@@ -82,6 +83,7 @@ class Verifier(Judge):
         channels: of the images it takes: 1 for grey, 3 for colour.
         preprocessing: how a picture file becomes such an image, see `read`.
         brightness: of the images that it was trained on, where it is known.
+        typical: what else these are like, where it is known.
         calibration: scored pairs that operating points come from, where they are kept.
     """
 
@@ -94,6 +96,7 @@ class Verifier(Judge):
         channels: int = 1,
         preprocessing: Preprocessing = Preprocessing.PLAIN,
         brightness: Brightness | None = None,
+        typical: Typical | None = None,
         calibration: Calibration | None = None,
     ) -> None:
         super().__init__(
@@ -102,6 +105,7 @@ class Verifier(Judge):
             channels=channels,
             preprocessing=preprocessing,
             brightness=brightness,
+            typical=typical,
             calibration=calibration,
         )
         self.model = model.eval()
@@ -207,6 +211,18 @@ class Verifier(Judge):
         if not self.model.embeds:
             raise UsageError("this design has no embedding of a single image; use a siamese variant")
         return _numpy(self._scoring().embed(self._checked(images, "images")))
+
+    def embeddings(self, images: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """What `embed` gives; None for designs that embed no single image."""
+        return self.embed(images) if self.model.embeds else None
+
+    def warnings(self, images: Images) -> list[list[str]]:
+        """What is odd about each image, see `Judge.warnings`.
+
+        Args:
+            images: (N, H, W) or (N, C, H, W) uint8.
+        """
+        return super().warnings(self._checked(images, "images").numpy())
 
     def score_matrix(self, a: Images, b: Images) -> NDArray[np.float32]:
         """Scores of every image of `a` against every image of `b`.

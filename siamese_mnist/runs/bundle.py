@@ -7,7 +7,9 @@ and version and has every other file's size and SHA-256. The checksums find dama
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import io
 import json
 import os
 import zipfile
@@ -16,14 +18,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation import Calibration
+from siamese_mnist.evaluation import Calibration, Decision
 from siamese_mnist.runs.reading import (
     CALIBRATION,
     SCORER,
     WEIGHTS,
+    calibration_columns,
     parse_arrays,
     parse_calibration,
     parse_weights,
@@ -77,7 +81,14 @@ def is_bundle(path: str | Path) -> bool:
     return path.is_file() or (path / MANIFEST).is_file()
 
 
-def write_bundle(run_dir: str | Path, out: str | Path) -> Path:
+class Calibrated(NamedTuple):
+    """Threshold and probabilities of other images than a run's own, with the scored pairs that they are of."""
+
+    decision: Decision
+    calibration: Calibration
+
+
+def write_bundle(run_dir: str | Path, out: str | Path, calibrated: Calibrated | None = None) -> Path:
     """Writes a run as a bundle: a zip file if `out` ends in ".zip", else a folder. It appears whole or not at all.
 
     The same run gives the same bytes.
@@ -85,6 +96,7 @@ def write_bundle(run_dir: str | Path, out: str | Path) -> Path:
     Args:
         run_dir: folder of a complete run.
         out: a path where nothing is yet.
+        calibrated: takes the place of the run's own threshold and calibration.
 
     Returns:
         `out`.
@@ -96,7 +108,7 @@ def write_bundle(run_dir: str | Path, out: str | Path) -> Path:
     out = Path(out)
     if os.path.lexists(out):
         raise BundleError(f"{out} exists already; name another place or remove it")
-    files = _files_of_run(Path(run_dir))
+    files = _files_of_run(Path(run_dir), calibrated)
     try:
         with unfinished(out) as target:
             if out.suffix.lower() == ".zip":
@@ -149,7 +161,7 @@ def read_bundle(path: str | Path) -> Bundle:
     )
 
 
-def _files_of_run(run_dir: Path) -> dict[str, bytes]:
+def _files_of_run(run_dir: Path, calibrated: Calibrated | None) -> dict[str, bytes]:
     from siamese_mnist.evaluation.metrics import METRICS, nested, single_metrics
     from siamese_mnist.runs.folds import entry_intervals
     from siamese_mnist.runs.model_card import model_card
@@ -160,6 +172,8 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     values["test"] = {**nested({name: scored.figure(name) for name in METRICS}), **values["test"]}
     figures = {name: values[name] for name in ("variant", "dataset", "seed", "parameters", "train", "test")}
     decision = {name: values["decision"][name] for name in ("threshold", "slope", "prior", "fitted_on")}
+    if calibrated is not None:
+        decision = {**dataclasses.asdict(calibrated.decision), "fitted_on": "other images"}
     metrics = {
         **figures,
         "intervals": entry_intervals([[scored]], single_metrics()),
@@ -174,7 +188,11 @@ def _files_of_run(run_dir: Path) -> dict[str, bytes]:
     texts = {"config.json": config, "decision.json": decision, "metrics.json": metrics}
     files = {name: _text(values) for name, values in texts.items()}
     files |= {"model.safetensors": weights, "README.md": card.encode()}
-    if (run_dir / CALIBRATION).exists():
+    if calibrated is not None:
+        table = io.BytesIO()
+        np.savez_compressed(table, allow_pickle=False, **calibration_columns(calibrated.calibration))
+        files[CALIBRATION] = table.getvalue()
+    elif (run_dir / CALIBRATION).exists():
         read_calibration(run_dir, unseen=True)
         files[CALIBRATION] = read_regular(run_dir / CALIBRATION, _LARGEST_TEXT)
     if (scorer := read_scorer(run_dir)) is not None:

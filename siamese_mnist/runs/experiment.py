@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.data import Dataset, LabeledImages, SplitDataset, hold_back, load_dataset, split_dataset
+from siamese_mnist.data.augmentation import distort
 from siamese_mnist.data.brightness import Brightness
 from siamese_mnist.data.folds import folds_by_label, held_back
 from siamese_mnist.data.pairs import (
@@ -24,9 +25,10 @@ from siamese_mnist.data.pairs import (
 )
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.data.turned import with_extra_classes
+from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
-from siamese_mnist.parts.designs import Design, build_model
+from siamese_mnist.parts.designs import Design, build_model, to_unit
 from siamese_mnist.parts.heads import pretraining_head
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import (
@@ -54,6 +56,7 @@ from siamese_mnist.training.observers import HeldOutCurve
 from siamese_mnist.training.phases import Progress, class_accuracy, pretrain, silent, train
 
 _TRIED = 8  # training images on which a scorer is tried before it is kept
+_TYPICAL_IMAGES = 2000
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
 
 
@@ -318,6 +321,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
         "channels": dataset.channels,
         "preprocessing": dataset.preprocessing,
         "brightness": dataclasses.asdict(Brightness.of(dataset.train.images)),
+        "typical": _typical(work, model).as_dict(),
         "classes": list(dataset.classes),
         "origins": [each._asdict() for each in origins(settings)],
     }
@@ -340,6 +344,19 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
         scorer=record_scorer(on_cpu.eval(), config, dataset.train.images[:_TRIED]),
         weights={name: tensor.cpu() for name, tensor in model.state_dict().items()},
     )
+
+
+def _typical(work: _Work, model: Design) -> Typical:
+    """What images that the model knows are like, by validation images or, without any, as the training saw its own."""
+    train, kept = work.dataset.train, work.dataset.validation
+    if kept is not None:
+        seen = kept.images
+    else:
+        some = train.images[:_TYPICAL_IMAGES]
+        strengths = dataclasses.asdict(work.settings.protocol.augmentation)
+        distorted = distort(to_unit(some), torch.Generator().manual_seed(work.settings.seed), **strengths)
+        seen = distorted.mul(255).round().byte()
+    return Typical.of(train, seen, (lambda images: model.embed(images.to(work.device))) if model.embeds else None)
 
 
 def _columns_aside(dataset: SplitDataset, pairs: Pairs) -> dict[str, Any]:
@@ -440,11 +457,19 @@ def _draw(dataset: SplitDataset, settings: Settings) -> tuple[Pairs, Pairs]:
     train_stream = (
         stream(settings.seed, Purpose.OWN_TRAIN_PAIRS) if own else stream(protocol.pair_seed, Purpose.TRAIN_PAIRS)
     )
-    test_stream = stream(protocol.pair_seed, Purpose.TEST_PAIRS)
     labels = dataset.train.labels
     count = min(protocol.train_pairs, largest_count(labels, fraction))
     train_set = draw_pairs(labels, count, same_fraction=fraction, generator=train_stream)
-    labels = dataset.test.labels
+    return train_set, draw_test_pairs(dataset.test.labels, protocol)
+
+
+def draw_test_pairs(labels: Tensor, protocol: TrainingProtocol) -> Pairs:
+    """The test pairs of images with these labels (N,); the same ones for every run of a protocol.
+
+    Raises:
+        UsageError: if they are not of both kinds.
+    """
+    fraction, test_stream = protocol.same_fraction, stream(protocol.pair_seed, Purpose.TEST_PAIRS)
     if protocol.test_protocol == "disjoint":
         possible = largest_disjoint_count(labels, fraction)
         count = min(protocol.test_pairs or possible, possible)
@@ -453,7 +478,7 @@ def _draw(dataset: SplitDataset, settings: Settings) -> tuple[Pairs, Pairs]:
         count = min(protocol.test_pairs or TEST_PAIRS, largest_count(labels, fraction))
         test_set = draw_pairs(labels, count, same_fraction=fraction, generator=test_stream)
     check_both_kinds(test_set, "test_pairs", count)
-    return train_set, test_set
+    return test_set
 
 
 def _supervision(model: Design, settings: Settings) -> Supervision:

@@ -8,12 +8,12 @@ from siamese_mnist.evaluation.metrics import Metric, single_metrics
 from siamese_mnist.system.templates import render
 
 
-def model_card(config: Mapping[str, Any], decision: Mapping[str, float], metrics: Mapping[str, Any]) -> str:
+def model_card(config: Mapping[str, Any], decision: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Model card in Markdown: what the model is, what it saw, how well it does and under which licence.
 
     Args:
         config: the run's `config.json`.
-        decision: threshold and slope.
+        decision: threshold, slope and what they were fitted on.
         metrics: the figures of `metrics.json`.
 
     Raises:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
+from siamese_mnist.evaluation.tail import ImpostorTail
 from siamese_mnist.runs.result import RunResult
 from siamese_mnist.system.files import read_regular
 from siamese_mnist.system.jsonfile import read_object
@@ -35,6 +36,8 @@ _LARGEST_WEIGHTS = 1 << 33
 _COLUMNS = {"left": "i", "right": "i", "same": "b", "score": "f", "swapped_score": "f"}  # kinds of NumPy types
 _ASIDE = ("group", "class")  # columns of runs whose images have groups, and of those whose test classes are new
 _CALIBRATION = {"left": "i", "right": "i", "same": "b", "score": "f"}
+_TAIL = {"tail_score": "f", "tail_left": "i", "tail_right": "i"}  # of all impostor pairs, where they were scored
+_TAIL_IMAGES = {"image_class": "i", "image_cluster": "i"}
 _CURVE = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 _COURSE = ("learning_rate", "seconds")  # columns of the curve that runs of before lack
 
@@ -199,6 +202,7 @@ def parse_calibration(content: bytes, *, unseen: bool) -> Calibration:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             columns = {name: _column(archive, name, kind) for name, kind in _CALIBRATION.items()}
+            tail = _tail(archive) if "tail_score.npy" in archive.namelist() else None
     except (KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise ValueError(f"no calibration scores ({error})") from error
     _check_columns(columns)
@@ -208,17 +212,45 @@ def parse_calibration(content: bytes, *, unseen: bool) -> Calibration:
         left=columns["left"],
         right=columns["right"],
         unseen=unseen,
+        tail=tail,
+    )
+
+
+def _tail(archive: zipfile.ZipFile) -> ImpostorTail:
+    """The tail that `calibration_columns` described, every number checked."""
+    scores, left, right = (_column(archive, name, kind) for name, kind in _TAIL.items())
+    labels, clusters = (_column(archive, name, kind) for name, kind in _TAIL_IMAGES.items())
+    if not (len(scores) == len(left) == len(right) > 0 and len(labels) == len(clusters) > 0):
+        raise ValueError("the columns of its tail differ in length")
+    if not np.isfinite(scores).all() or (np.diff(scores) > 0).any():
+        raise ValueError("tail_score must be finite and falling")
+    known = np.arange(int(clusters.max()) + 1) if clusters.max() < len(clusters) else np.empty(0)
+    if not np.array_equal(np.unique(clusters), known):
+        raise ValueError("image_cluster must be 0, 1, ...")
+    for name, side in (("tail_left", left), ("tail_right", right)):
+        if side.min() < 0 or side.max() >= len(known):
+            raise ValueError(f"{name} holds a cluster that is none")
+    return ImpostorTail(
+        scores=scores.astype(np.float64),
+        left=left.astype(np.int64),
+        right=right.astype(np.int64),
+        labels=labels.astype(np.int64),
+        clusters=clusters.astype(np.int64),
     )
 
 
 def calibration_columns(calibration: Calibration) -> dict[str, NDArray[Any]]:
     """The columns of `calibration.npz`."""
-    return {
+    columns = {
         "left": calibration.left,
         "right": calibration.right,
         "same": calibration.same,
         "score": calibration.scores.astype(np.float32),
     }
+    if tail := calibration.tail:
+        values = (tail.scores.astype(np.float32), tail.left, tail.right, tail.labels, tail.clusters)
+        columns |= dict(zip((*_TAIL, *_TAIL_IMAGES), values, strict=True))
+    return columns
 
 
 def _column(archive: zipfile.ZipFile, name: str, kind: str) -> NDArray[Any]:

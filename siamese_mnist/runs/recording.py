@@ -37,8 +37,10 @@ def record_scorer(model: Design, config: Mapping[str, Any], images: Tensor) -> S
     tape = _Tape(pair, {name: tensor for name, tensor in known.items() if name in weights})
     try:
         with tape:
-            scores = model(pair, pair.flip(0))
-        scorer = tape.scorer(scores, made_of(config))
+            embedded = model.embed_batch(pair) if model.embeds else None
+            swapped = pair.flip(0) if embedded is None else embedded.flip(0)
+            scores = model(pair, swapped) if embedded is None else model.score_embeddings(embedded, swapped)
+        scorer = tape.scorer(scores, embedded, made_of(config))
         Scorer.parse(scorer.as_json())
         if all(_agrees(model, scorer, weights, part) for part in images.split(2) if len(part) == 2):
             return scorer
@@ -82,11 +84,12 @@ class _Tape(TorchDispatchMode):
             self._names[id(tensor)] = {"step": [len(self.steps) - 1, output]}
         return found
 
-    def scorer(self, scores: Tensor, digest: str) -> Scorer:
-        """What was written, without steps that the scores do not depend on."""
+    def scorer(self, scores: Tensor, embedded: Tensor | None, digest: str) -> Scorer:
+        """What was written, without steps that scores and embeddings do not depend on."""
         written = self._written(scores)
+        places = None if embedded is None else self._written(embedded)
         needed: set[int] = set()
-        waiting = list(_steps_in(written))
+        waiting = list(_steps_in([written, places]))
         while waiting:
             number = waiting.pop()
             if number not in needed:
@@ -101,8 +104,9 @@ class _Tape(TorchDispatchMode):
                 raise ScorerError(f"{name} has no form in NumPy")
         used = {name: shape for name, shape in self._shapes.items() if any(_reads(step, name) for step in steps)}
         output = _renumbered(written, order)["step"]
+        embeddings = None if places is None else _renumbered(places, order)["step"]
         size = [int(side) for side in self._kept[0].shape]
-        return Scorer(made_of=digest, images=size, weights=used, steps=steps, output=output)
+        return Scorer(made_of=digest, images=size, weights=used, steps=steps, output=output, embeddings=embeddings)
 
     def _written(self, value: Any) -> Any:
         if isinstance(value, list | tuple):

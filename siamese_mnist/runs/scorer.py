@@ -40,6 +40,7 @@ class Scorer:
             `{"step": [number, output]}`, `{"weight": name}`, `{"images": 0}` or `{"constant": [type, values]}`, a type
             as `{"type": name}`.
         output: the number of the step and of its output that are the scores (2,) of both orders.
+        embeddings: the same of the two images' embeddings (2, E); None for designs that embed no single image.
     """
 
     made_of: str
@@ -47,6 +48,7 @@ class Scorer:
     weights: Mapping[str, Sequence[int]]
     steps: Sequence[Sequence[Any]]
     output: Sequence[int]
+    embeddings: Sequence[int] | None = None
 
     def as_json(self) -> bytes:
         """The file.
@@ -89,14 +91,20 @@ class Scorer:
                 raise ScorerError(f"it reads a weight {name} of another shape")
 
     def score(self, images: NDArray[np.uint8], weights: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """Scores of two images.
+        """Scores of two images: what `replay` gives first."""
+        return self.replay(images, weights)[0]
+
+    def replay(
+        self, images: NDArray[np.uint8], weights: Mapping[str, NDArray[Any]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Scores of two images, and their embeddings.
 
         Args:
             images: (2, C, H, W).
             weights: tensors by name, see `check`.
 
         Returns:
-            (2,): the first image with the second, and the second with the first.
+            (2,): the first image with the second, and the second with the first; and (2, E), or None without.
 
         Raises:
             ScorerError: if a step cannot be made.
@@ -124,12 +132,15 @@ class Scorer:
                 found = OPERATIONS[name](*map(value, arguments), **{key: value(each) for key, each in options.items()})
                 results.append(found if isinstance(found, list) else [found])
             scores = np.asarray(value({"step": self.output}), dtype=np.float32)
+            embedded = None
+            if self.embeddings is not None:
+                embedded = np.asarray(value({"step": self.embeddings}), dtype=np.float32).reshape(2, -1)
         # What a file of other hands can make NumPy raise is open.
         except Exception as error:
             raise ScorerError(f"step {len(results) + 1} cannot be made ({error})") from error
         if scores.shape != (2,):
             raise ScorerError(f"it gives scores of shape {scores.shape}")
-        return scores
+        return scores, embedded
 
 
 def made_of(config: Mapping[str, Any]) -> str:

@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from siamese_mnist.data import LabeledImages, load_dataset, split_dataset
 from siamese_mnist.data.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from siamese_mnist.data.pairs import draw_pairs, largest_count
+from siamese_mnist.data.pairs import draw_pairs, largest_count, pairs_digest
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import fit_decision
 from siamese_mnist.evaluation.intervals import accuracy_interval
+from siamese_mnist.inference.saved import settings_of
 from siamese_mnist.inference.verifier import Verifier, load
-from siamese_mnist.runs.store import RunResult, read_scores
+from siamese_mnist.runs.bundle import is_bundle, read_bundle
+from siamese_mnist.runs.experiment import draw_test_pairs
+from siamese_mnist.runs.store import RunResult, read_config, read_scores
+from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.stress.others import other_images
 from siamese_mnist.stress.slices import Slice, slices
 
@@ -59,7 +64,7 @@ class Stress:
     """What stress showed of a run.
 
     Attributes:
-        run: its folder.
+        run: its folder, or the bundle.
         variant: its variant.
         accuracy: of all its test pairs.
         interval: its 95 % interval.
@@ -86,33 +91,42 @@ class Stress:
 
 
 def stress(
-    run: RunResult,
+    run: RunResult | str | Path,
     data_dir: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Stress:
     """Puts a run under stress.
 
     Args:
-        run: a complete run.
+        run: a complete run, its folder or a bundle; of a bundle the test pairs are drawn and scored again.
         data_dir: folder of the data set's files.
         progress: called with what is done, how many conditions are done, and of how many.
 
     Raises:
         RunError: if the run is damaged.
-        UsageError: if its data set is not to be had.
+        BundleError: if the bundle is.
+        UsageError: if its data set is not to be had, or is another one than that of the bundle.
     """
-    options = run.config.get("dataset_options") or {}
-    dataset = split_dataset(load_dataset(run.dataset, data_dir, **options), run.split.name, run.split.fold)
-    data, verifier, columns = dataset.test, load(run.run_dir), read_scores(run.run_dir)
+    place = run.run_dir if isinstance(run, RunResult) else run
+    verifier = load(place)
+    bundle = read_bundle(place) if is_bundle(place) else None
+    settings = settings_of(read_config(place) if bundle is None else bundle.config)
+    whole = load_dataset(settings.dataset, data_dir, **settings.dataset_options)
+    dataset = split_dataset(whole, settings.split, settings.fold or 0)
+    data = dataset.test
+    if bundle is None:
+        columns = read_scores(place)
+    else:
+        columns = _scored_again(verifier, data, settings.protocol, bundle.metrics["test"]["pairs_digest"])
     left, right, same = (columns[name] for name in ("left", "right", "same"))
     answers = verifier.decision.predict(columns["score"])
     swapped = verifier.decision.predict(columns["swapped_score"])
     groups = None if data.groups is None else data.groups.numpy()
     clusters = (left, right) if groups is None else (groups[left], groups[right])
-    others, skipped = other_images(verifier, run.dataset, data_dir)
+    others, skipped = other_images(verifier, settings.dataset, data_dir)
     return Stress(
-        run=str(run.run_dir),
-        variant=run.variant,
+        run=str(place),
+        variant=settings.variant,
         accuracy=float((answers == same).mean()),
         interval=accuracy_interval(answers == same, *clusters),
         swapped_accuracy=float((swapped == same).mean()),
@@ -123,6 +137,25 @@ def stress(
         trials=list(_trials(verifier, data, others, progress)),
         skipped=skipped,
     )
+
+
+def _scored_again(
+    verifier: Verifier, data: LabeledImages, protocol: TrainingProtocol, digest: str
+) -> dict[str, NDArray[Any]]:
+    """The test pairs of a run with their scores, for a bundle, which keeps neither."""
+    pairs = draw_test_pairs(data.labels, protocol)
+    if pairs_digest(pairs) != digest:
+        raise UsageError(
+            "these test images are not those of the bundle: their pairs differ; name its data by --data-dir"
+        )
+    left, right = pairs.left.numpy(), pairs.right.numpy()
+    return {
+        "left": left,
+        "right": right,
+        "same": pairs.same.numpy(),
+        "score": verifier.score_rows(data.images, left, right),
+        "swapped_score": verifier.score_rows(data.images, right, left),
+    }
 
 
 def _trials(

@@ -64,6 +64,26 @@ def test_an_enrolled_picture_is_recognised(command, gallery, pictures):
     assert "3 names of the gallery, each compared with all others" in shown["strangers"]
 
 
+def test_an_operating_point_for_pairs(command, mistake, gallery, pictures, run):
+    """The threshold is the pair's, the rate of strangers that of the gallery; a prior moves the probability alone."""
+    file = pictures / "new" / "1.png"
+    plain, at = (
+        json.loads(command("identify", gallery, file, *words, "--json").out)
+        for words in ([], ["--max-fmr", 0.05, "--prior", 0.9])
+    )
+    point = sm.load(run).operating_point(max_fmr=0.05)
+    assert at["threshold"] == point.threshold
+    assert (at["name"] is not None) == (at["score"] >= point.threshold)
+    assert at["score"] == plain["score"]
+    assert at["probability"] > plain["probability"]
+    told = at["false_positive_identification"]
+    assert told["limit"] is None
+    assert told["low"] <= told["rate"] <= told["high"]
+    message = mistake("identify", gallery, file, "--max-fmr", 0.1, "--max-fpir", 0.1)
+    assert message == "--max-fpir and --max-fmr both decide the threshold; give one of them"
+    assert "prior must be between 0 and 1, got 1" in mistake("identify", gallery, file, "--prior", 1)
+
+
 def test_rows_of_many(command, gallery, pictures, tmp_path):
     (tmp_path / "bad.png").write_text("no picture")
     done = command("identify", gallery, pictures / "new", tmp_path / "bad.png")

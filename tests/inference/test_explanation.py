@@ -50,6 +50,10 @@ def test_known_places_are_found(known):
     assert occlusion.left[5, 5] == pytest.approx(10, abs=1e-5)
     assert occlusion.right[20, 9] == pytest.approx(-2, abs=1e-5)
     assert not occlusion.left[14:].any()
+    rise = found.maps["rise"]  # an estimate: places beside each other are often blanked together
+    assert rise.left[5, 5] == pytest.approx(10, rel=0.2)
+    assert rise.right[20, 9] == pytest.approx(-2 * 51 / 255, rel=0.7)
+    assert np.count_nonzero(rise.left) == 2  # where there is ink
     for deletion in found.deletion.values():
         assert deletion.marked[1] == pytest.approx(-1, abs=1e-5)
         assert deletion.fall == pytest.approx(10, abs=1e-5)
@@ -69,9 +73,11 @@ def test_background_is_blank_in_any_brightness(known):
 def test_marked_places_made_the_answer(finished, small, variant):
     verifier, images = load(finished[variant].run_dir), small.test.images
     found = [verifier.explain(images[row], images[row + 1]) for row in range(12)]
-    for method in ("occlusion", "gradients"):
+    for method in ("occlusion", "gradients", "rise"):
         tests = [each.deletion[method] for each in found]
         assert np.mean([each.fall for each in tests]) > 2 * np.mean([each.random_fall for each in tests])
+    inked = np.mean([each.deletion["rise"].random_ink_fall for each in found])
+    assert np.mean([each.deletion["rise"].fall for each in found]) > 1.5 * inked
     sums = [each.maps["gradients"].left.sum() for each in found]
     blank = verifier.score(np.zeros((12, 28, 28), np.uint8), images[1:13])
     expected = np.array([each.score for each in found]) - blank

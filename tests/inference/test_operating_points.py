@@ -1,7 +1,9 @@
 """Operating points of runs: kept scores, predict, evaluate, bundles and calibration on other images."""
 
 import csv
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,8 @@ from PIL import Image
 import siamese_mnist as sm
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import fit_decision
-from siamese_mnist.runs.bundle import write_bundle
-from siamese_mnist.runs.reading import CALIBRATION, RunError, read_calibration, read_scores
+from siamese_mnist.runs.bundle import Calibrated, write_bundle
+from siamese_mnist.runs.reading import CALIBRATION, RunError, parse_calibration, read_calibration, read_scores
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +122,75 @@ def test_evaluate_measures_an_operating_point(command, mistake, finished, tmp_pa
     assert "errors among answered" in table
     assert "operating_point" not in json.loads(command("evaluate", files[1], "--calibration", files[0], "--json").out)
     assert "give their scores with --calibration" in mistake("evaluate", files[1], *wish)
+
+
+@pytest.fixture(scope="module")
+def labelled(small, tmp_path_factory):
+    """The test images as files, a folder a class."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for number, (image, label) in enumerate(zip(small.test.images[:, 0].numpy(), small.test.labels, strict=True)):
+        (folder / str(int(label))).mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / str(int(label)) / f"{number}.png")
+    return folder
+
+
+def test_a_bundle_is_calibrated_on_all_pairs_of_a_folder(command, finished, labelled, pictures, tmp_path):
+    run = finished["siamese"].run_dir
+    done = command("bundle", run, tmp_path / "own.zip", "--calibration", labelled, "--json")
+    told = json.loads(done.out)["calibration"]
+    kept = sm.load(tmp_path / "own.zip")
+    tail = kept.calibration.tail
+    assert told == {"folder": str(labelled), "images": 300, "impostor_pairs": tail.pairs}
+    assert done.err == f"siamese-mnist: calibrated on 300 images, {tail.pairs:,} impostor pairs\n"
+    assert kept.operating_point(max_fmr=0.001).impostor_pairs == tail.pairs > 40_000
+    assert kept.calibration.unseen
+    assert kept.decision != sm.load(run).decision
+    answer = command(
+        "predict", tmp_path / "own.zip", pictures / "0.png", pictures / "1.png", "--max-fmr", 0.001, "--json"
+    )
+    assert json.loads(answer.out)["operating_point"]["impostor_pairs"] == tail.pairs
+    with zipfile.ZipFile(tmp_path / "own.zip") as archive:
+        assert "come from pairs of other images." in archive.read("README.md").decode()
+
+
+def test_kept_tails_are_those_that_were_made(calibrated, finished, tmp_path):
+    written = write_bundle(
+        finished["siamese"].run_dir, tmp_path / "a", Calibrated(calibrated.decision, calibrated.calibration)
+    )
+    kept, made = sm.load(written), calibrated
+    assert kept.decision == made.decision
+    for wish in ({"max_fmr": 0.0005}, {"prior": 0.01}, {"max_error": 0.2}):
+        assert kept.operating_point(**wish).as_dict() == made.operating_point(**wish).as_dict()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("tail_score", [np.float32(0.1), np.float32(0.2)], "tail_score must be finite and falling"),
+        ("tail_left", [0, 5], "tail_left holds a cluster that is none"),
+        ("tail_right", [0], "columns of its tail differ in length"),
+        ("image_cluster", [0, 2, 2], "image_cluster must be 0, 1"),
+        ("image_class", [0.5, 1.5, 1.0], "image_class is of type float64"),
+    ],
+)
+def test_a_damaged_tail(column, value, message):
+    columns = {
+        "left": [0, 1],
+        "right": [1, 2],
+        "same": [True, False],
+        "score": np.float32([0.5, 0.1]),
+        "tail_score": np.float32([0.2, 0.1]),
+        "tail_left": [0, 1],
+        "tail_right": [1, 2],
+        "image_class": [0, 1, 1],
+        "image_cluster": [0, 1, 2],
+    }
+
+    def parsed(given):
+        file = io.BytesIO()
+        np.savez(file, **given)
+        return parse_calibration(file.getvalue(), unseen=True)
+
+    assert parsed(columns).tail.pairs == 2
+    with pytest.raises(ValueError, match=message):
+        parsed({**columns, column: value})
