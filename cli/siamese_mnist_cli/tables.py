@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from siamese_mnist.runs.comparison import Row
 
 
+_MATTERS = ("accuracy", "accuracy 95 %", "verdict")
 _ANY_WIDTH = 10_000  # of a pipe, where a line is a line
 
 
@@ -80,14 +83,11 @@ def comparison_cells(rows: Sequence[Row]) -> list[list[str]]:
 
 
 def print_comparison(rows: Sequence[Row]) -> None:
-    """One row a variant in a pipe or where that fits, else one column a variant, in as many tables as are needed."""
+    """One row a variant: three tables in a pipe or where they fit, else as many as are needed, what matters first."""
     console = wide_console()
-    groups = _column_groups()
-    tables = [_table(rows, columns) for columns in groups]
+    tables = [_table(rows, columns) for columns in _column_groups()]
     if console.is_terminal and not all(_fits(table, console) for table in tables):
-        header, *cells = comparison_cells(rows)
-        shown = [[_shown(row), *texts[1:]] for row, texts in zip(rows, cells, strict=True)]
-        tables = list(_turned_tables([header, *shown], console))
+        tables = _narrow_tables(_first(comparison_cells(rows), _MATTERS), console)
     for table in tables:
         console.print(table)
     for note in comparison_notes(rows):
@@ -95,7 +95,7 @@ def print_comparison(rows: Sequence[Row]) -> None:
 
 
 def print_cells(cells: Sequence[Sequence[str]], console: Console) -> None:
-    """Prints rows of text, the header first: one row a line where that fits, else one column a row."""
+    """Prints rows of text, the header first: in one table where it fits, else in as many as are needed."""
     header, *rows = cells
     table = Table(header[0])
     for title in header[1:]:
@@ -103,7 +103,7 @@ def print_cells(cells: Sequence[Sequence[str]], console: Console) -> None:
     for row in rows:
         table.add_row(*row)
     fits = not console.is_terminal or _fits(table, console)
-    for each in [table] if fits else _turned_tables(cells, console):
+    for each in [table] if fits else _narrow_tables(cells, console):
         console.print(each)
 
 
@@ -203,21 +203,47 @@ def _shown(row: Row) -> str:
     return row.entry if row.published else row.entry.replace(",", ",\n ")
 
 
-def _turned_tables(cells: Sequence[Sequence[str]], console: Console) -> Iterator[Table]:
-    """Tables of one column a row of `cells`, the header first, as many as are needed for the console's width."""
-    header, *left = cells
-    while left:
-        count = len(left)
-        while count > 1 and not _fits(_turned(header, left[:count]), console):
-            count -= 1
-        yield _turned(header, left[:count])
-        left = left[count:]
+def _first(cells: Sequence[Sequence[str]], titles: Sequence[str]) -> list[list[str]]:
+    """The same columns, after the first one those of some titles before the others."""
+    header = cells[0]
+    order = [
+        0,
+        *(header.index(title) for title in titles),
+        *(n for n in range(1, len(header)) if header[n] not in titles),
+    ]
+    return [[row[number] for number in order] for row in cells]
 
 
-def _turned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    table = Table("")
-    for row in rows:
-        table.add_column(row[0], justify="right")
-    for title, *texts in list(zip(header, *rows, strict=True))[1:]:
-        table.add_row(title, *texts)
+def _narrow_tables(cells: Sequence[Sequence[str]], console: Console) -> list[Table]:
+    """Tables of the same rows, each with as many of the columns as fit beside the names, which stand in all of them.
+
+    Args:
+        cells: the header first, the names in the first column.
+        console: what they have to fit.
+    """
+    names, *columns = ([_broken(text) for text in column] for column in zip(*cells, strict=True))
+    tables: list[Table] = []
+    chosen: list[list[str]] = []
+    for title, *texts in columns:
+        broad = max(len(line) for text in texts for line in text.splitlines())
+        column = [textwrap.fill(title, max(broad, *map(len, title.split())), break_long_words=False), *texts]
+        if chosen and not _fits(_joined([names, *chosen, column]), console):
+            tables.append(_joined([names, *chosen]))
+            chosen = []
+        chosen.append(column)
+    return [*tables, _joined([names, *chosen])]
+
+
+def _joined(columns: Sequence[Sequence[str]]) -> Table:
+    table = Table(columns[0][0])
+    for title, *_ in columns[1:]:
+        table.add_column(title, justify="right")
+    for row in list(zip(*columns, strict=True))[1:]:
+        table.add_row(*row)
     return table
+
+
+def _broken(text: str) -> str:
+    """A cell on as many lines as it has parts: a change of an entry, an end of an interval, one of three figures."""
+    parts = re.sub(r",(?!\d{3}\b) ?", ",\n ", text).replace(": ", ":\n ")
+    return parts.replace(" to ", "\nto ").replace(" / ", "\n/ ")

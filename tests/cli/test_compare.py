@@ -57,6 +57,24 @@ def test_pipe_ignores_the_terminals_width(command, arguments, monkeypatch):
     assert command("compare", *arguments).out == wide
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_entries_stand_side_by_side_on_what_matters(command, arguments, finished, terminal, columns):
+    """In a narrow terminal too the first table has accuracy, its interval and the verdict of every entry."""
+    intervals = {
+        row["variant"]: row["accuracy_interval"]
+        for row in json.loads(command("compare", *arguments, "--json").out)["rows"]
+    }
+    terminal(columns)
+    first = plain(command("compare", *arguments).out).split("└")[0]
+    head, _, rows = first.partition("┡")
+    assert {"accuracy", "95", "%", "verdict"} <= set(re.split(r"[\s┃]+", head))
+    for variant in VARIANTS:
+        (line,) = [line for line in rows.splitlines() if line.startswith(f"│ {variant} ")]
+        low, _ = intervals[variant]
+        assert f" {finished[variant].test.accuracy:.4f} " in line
+        assert f" {low:.4f} " in line
+
+
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_table_in_a_terminal(command, arguments, finished, terminal, columns):
     terminal(columns)
