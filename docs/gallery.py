@@ -42,8 +42,10 @@ PREPARE = [
     "python docs/tutorials.py lesson",
     "python docs/diagrams.py",
 ]
+REPORT = "report.png"
 FIGURES = "siamese-mnist figures --runs-dir pictures --output figures"
 LETTERS = "siamese-mnist figures --runs-dir letters --output letters-figures"
+UNSEEN = "letters-figures/siamese-recipe-new-classes-dataset-glyphs-split-classes-groups"
 STUDY = "siamese-mnist study siamese siamese:loss=triplet --recipe short --train-pairs 3000 --trials 8 --sampler random"
 GROUPS = {
     "How it learns": [
@@ -87,7 +89,7 @@ GROUPS = {
         ),
         Card(
             "The report's page",
-            "report.png",
+            REPORT,
             "siamese-mnist report --runs-dir pictures",
             "Table, verdicts and pictures in one HTML file that needs no network.",
             "pictures.md",
@@ -182,17 +184,31 @@ GROUPS = {
     "New classes": [
         Card(
             "Characters it never saw",
-            "letters-figures/siamese-embeddings.svg",
+            f"{UNSEEN}-embeddings.svg",
             LETTERS,
             "Twenty unseen characters by unseen writers.",
             "new-classes.md",
         ),
         Card(
             "Characters it takes for each other",
-            "letters-figures/siamese-hardest.svg",
+            f"{UNSEEN}-hardest.svg",
             LETTERS,
             "The pairs of new characters that mislead it most.",
             "new-classes.md",
+        ),
+        Card(
+            "One example of each",
+            f"{UNSEEN}-episodes.svg",
+            LETTERS,
+            "A new character, named by the most alike of twenty examples.",
+            "new-classes.md",
+        ),
+        Card(
+            "Among the first k",
+            f"{UNSEEN}-identification.svg",
+            LETTERS,
+            "How often the right name is among the k most alike.",
+            "identify.md",
         ),
     ],
 }
@@ -211,7 +227,7 @@ def main() -> None:
         _take_apart(folder)
         IMAGES.mkdir(exist_ok=True)
         for card in _cards():
-            if (folder / card.made).is_file():
+            if not _is_kept(card) and (card.made != REPORT or shutil.which("chromium")):
                 shutil.copy(folder / card.made, DOCS / _place(card))
     PAGE.write_text(page(made_by("python docs/gallery.py")))
 
@@ -240,9 +256,14 @@ def _shown(card: Card) -> str:
     `{card.command}`"""
 
 
+def _is_kept(card: Card) -> bool:
+    """Whether the command itself writes the picture into docs."""
+    return card.command.startswith("python docs/")
+
+
 def _place(card: Card) -> str:
     """Where the picture is, from docs."""
-    return card.made if (DOCS / card.made).is_file() else f"images/gallery/{Path(card.made).name}"
+    return card.made if _is_kept(card) else f"images/gallery/{Path(card.made).name}"
 
 
 def _cards() -> list[Card]:
@@ -276,7 +297,7 @@ def _take_apart(folder: Path) -> None:
         (folder / f"study-{number}.svg").write_text(f"{head}{tag}\n<style>{THEME_CSS}</style>{rest}")
     if shutil.which("chromium"):
         options = ["--headless", "--no-sandbox", "--hide-scrollbars", "--window-size=900,1100"]
-        picture, report = folder / "report.png", folder / "report.html"
+        picture, report = folder / REPORT, folder / "report.html"
         subprocess.run(
             ["chromium", *options, f"--screenshot={picture}", report.as_uri()], check=True, capture_output=True
         )
