@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -70,11 +71,14 @@ def draw_pairs(
         for space, number in ((genuine, same_count), (impostor, count - same_count))
     ]
     left, right = (torch.cat(side) for side in zip(*drawn, strict=True))
+    del drawn
     if not mirrored:
         flip = torch.rand(count, generator=generator) < 0.5
         left, right = torch.where(flip, right, left), torch.where(flip, left, right)
     shuffle = torch.randperm(count, generator=generator)
-    return Pairs(order[left[shuffle]], order[right[shuffle]], shuffle < same_count)
+    left = order[left[shuffle]]
+    right = order[right[shuffle]]
+    return Pairs(left, right, shuffle < same_count)
 
 
 def largest_count(labels: Tensor, same_fraction: float = 0.5, *, self_pairs: bool = True, mirrored: bool = True) -> int:
@@ -216,9 +220,8 @@ def pairs_digest(pairs: Pairs) -> str:
         64
     """
     digest = hashlib.sha256()
-    digest.update(pairs.left.numpy().astype("<i8").tobytes())
-    digest.update(pairs.right.numpy().astype("<i8").tobytes())
-    digest.update(pairs.same.numpy().astype("u1").tobytes())
+    for column, kind in zip(pairs, ("<i8", "<i8", "u1"), strict=True):
+        digest.update(np.ascontiguousarray(column.numpy(), dtype=kind).data)  # not copied where it is like that
     return digest.hexdigest()
 
 

@@ -192,14 +192,17 @@ class LabelBatches(Batches):
         members = [(self.labels == label).nonzero().squeeze(1).cpu() for label in self.labels.unique()]
         self.per_class = max(2, 2 * self.protocol.batch_size // len(members))
         updates = self.updates // self.protocol.epochs
-        order = torch.stack([self._repeated(rows, updates * self.per_class) for rows in members])
-        batches = [rows.flatten() for rows in order.split(self.per_class, dim=1)]
+        order = torch.empty(len(members), updates * self.per_class, dtype=torch.int32)  # many times the images
+        for line, rows in zip(order, members, strict=True):
+            for round_ in line.split(len(rows)):
+                round_.copy_(rows[torch.randperm(len(rows), generator=self.generator)[: len(round_)]])
+        batches = (rows.flatten().long() for rows in order.split(self.per_class, dim=1))
         if self.frozen:
             bank = self._class_bank()
             for rows in batches:
                 yield rows, bank[rows].transpose(0, 1).flatten(0, 1)
             return
-        for rows, images in self._views(zip(batches, batches, strict=True)):
+        for rows, images in self._views((rows, rows) for rows in batches):
             with self._autocast():
                 features = self.model.class_features(images)
             yield rows, features.float()
@@ -212,10 +215,6 @@ class LabelBatches(Batches):
             for chunk in self.images.split(_CHUNK)
         )
         return torch.cat(list(chunks))
-
-    def _repeated(self, rows: Tensor, count: int) -> Tensor:
-        rounds = -(-count // len(rows))
-        return torch.cat([rows[torch.randperm(len(rows), generator=self.generator)] for _ in range(rounds)])[:count]
 
     def loss(self, rows: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss of a batch (scalar), and the scores and truth of each image with one of its class and one of another."""

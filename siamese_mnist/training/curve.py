@@ -47,33 +47,35 @@ class TrainedPairs:
                 between its mean genuine and its mean impostor score.
             held_out: what was measured on test pairs, if anything was.
         """
-        scores, same = self.scores.updates(), self.same.updates()
-        thresholds = _thresholds(threshold, scores, same)
+        thresholds = _thresholds(threshold, self.scores, self.same)
         nothing = torch.empty(0)
         return Curve(
             torch.tensor(self.epochs),
             self.losses.all().cpu(),
-            _accuracy(scores, same, thresholds),
+            _accuracy(self.scores, self.same, thresholds),
             held_out.losses.all().cpu() if held_out else nothing,
-            _accuracy(held_out.scores.updates(), held_out.same.updates(), thresholds) if held_out else nothing,
+            _accuracy(held_out.scores, held_out.same, thresholds) if held_out else nothing,
             torch.tensor(self.learning_rates, dtype=torch.float64),
             torch.tensor(self.seconds, dtype=torch.float64),
         )
 
 
-def _thresholds(fixed: float | None, scores: list[Tensor], same: list[Tensor]) -> list[Tensor]:
+def _thresholds(fixed: float | None, scores: Tape, same: Tape) -> list[float]:
     """One per batch; a batch of one kind only takes over the threshold before it."""
     if fixed is not None:
-        return [torch.tensor(fixed)] * len(scores)
-    found: list[Tensor] = []
-    for values, truth in zip(scores, same, strict=True):
+        return [fixed] * len(scores)
+    found: list[float] = []
+    for values, truth in zip(scores.updates(), same.updates(), strict=True):
         one_kind = bool(truth.all()) or not bool(truth.any())
-        before = found[-1] if found else torch.zeros(())
-        found.append(before if one_kind else (values[truth].mean() + values[~truth].mean()) / 2)
+        before = found[-1] if found else 0.0
+        found.append(before if one_kind else float((values[truth].mean() + values[~truth].mean()) / 2))
     return found
 
 
-def _accuracy(scores: list[Tensor], same: list[Tensor], thresholds: list[Tensor]) -> Tensor:
+def _accuracy(scores: Tape, same: Tape, thresholds: list[float]) -> Tensor:
     """Share of right answers of every batch, (U,)."""
-    rows = zip(scores, same, thresholds, strict=True)
-    return torch.stack([((values >= cut) == truth).float().mean() for values, truth, cut in rows]).cpu()
+    rows = zip(scores.updates(), same.updates(), thresholds, strict=True)
+    shares = torch.empty(len(scores), device=scores.device)
+    for update, (values, truth, cut) in enumerate(rows):
+        shares[update] = ((values >= cut) == truth).float().mean()
+    return shares.cpu()

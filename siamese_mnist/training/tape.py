@@ -1,5 +1,7 @@
 """What every update leaves behind, in few tensors: thousands of small ones take tens of megabytes."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,18 @@ class Tape:
         kept = [*self._joined, *self._last]
         return torch.cat(kept) if kept else torch.empty(0)
 
-    def updates(self) -> list[Tensor]:
-        """The values of every update."""
-        return list(self.all().split(self._sizes))
+    def updates(self) -> Iterator[Tensor]:
+        """The values of every update, one after another: all at once, the tensors would be larger than the values."""
+        sizes = iter(self._sizes)
+        for block in self._joined:
+            yield from block.split([next(sizes) for _ in range(_TOGETHER)])
+        yield from self._last
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values are."""
+        kept = self._joined or self._last
+        return kept[0].device if kept else torch.device("cpu")
+
+    def __len__(self) -> int:
+        return len(self._sizes)

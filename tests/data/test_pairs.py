@@ -3,6 +3,8 @@
 import hashlib
 import re
 import struct
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -275,3 +277,23 @@ def test_a_million_pairs_of_sixty_thousand_images():
     assert (pairs.left != pairs.right).all()
     low, high = torch.minimum(pairs.left, pairs.right), torch.maximum(pairs.left, pairs.right)
     assert len((low * 60_000 + high).unique()) == 1_000_000
+
+
+MEMORY = """
+import resource, torch
+from siamese_mnist.data.pairs import draw_pairs, pairs_digest
+labels = torch.arange(60_000) % 10
+generator = torch.Generator().manual_seed(0)
+pairs_digest(draw_pairs(labels, 1000, generator=generator))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+pairs = draw_pairs(labels, 2_000_000, generator=generator)
+pairs_digest(pairs)
+index = sum(column.nbytes for column in pairs)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / index)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of the largest resident memory is the system's")
+def test_many_pairs_cost_a_few_times_their_index():
+    done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 4.5
