@@ -125,7 +125,10 @@ def test_missing_data(tmp_path, monkeypatch):
 
 def test_without_data(fast):
     found = type(fast)(fast.verifier, None, {"name": "mine"}, np.random.default_rng(0))
-    assert found.about == {"name": "mine", "classes": [], "nearest": None}
+    choices = found.about.pop("choices")
+    assert found.about == {"name": "mine", "classes": [], "nearest": None, "enough": None}
+    assert choices["points"][choices["own"]]["threshold"] == fast.verifier.decision.threshold
+    assert found.puzzles() == []
     assert found.sample(0) is None
     assert found.nearest(np.zeros((28, 28), np.uint8)) == []
 

@@ -27,7 +27,8 @@ def test_without_npm_the_build_goes_on(hooks, tmp_path, monkeypatch, caplog):
     with caplog.at_level(logging.INFO):
         hooks.on_post_build({"site_dir": str(tmp_path / "site")})
     assert [(each.levelname, each.getMessage()) for each in caplog.records] == [
-        ("INFO", "The live page is not built: npm is not installed")
+        ("INFO", "The live page is not built: npm is not installed"),
+        ("INFO", "The site: 1 files, 0.0 MB"),
     ]
     assert "was not built here" in (tmp_path / "site" / "demo" / "live" / "index.html").read_text()
 

@@ -191,6 +191,28 @@ def test_bad_bodies(client, body, message):
     assert message in json.loads(content)["error"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"others": ""}, "no 'image'"),
+        ({"image": "", "others": ""}, "'image' must be images of 28 x 28 grey pixels, got 0 bytes"),
+        ({"image": 7, "others": ""}, "'image' must be base64"),
+        ({"image": encoded(np.zeros(784, np.uint8)), "others": "AAAA"}, "got 3 bytes"),
+    ],
+)
+def test_bad_images(client, fields, message):
+    status, found = client.json("POST", "/api/scores", fields)
+    assert status == 400
+    assert message in found["error"]
+
+
+def test_scores_of_images(client, fast, tenth):
+    images = tenth.test.images[:4, 0].numpy()
+    status, found = client.json("POST", "/api/scores", {"image": encoded(images[:1]), "others": encoded(images[1:])})
+    assert status == 200
+    np.testing.assert_allclose(found["scores"], fast.verifier.score(images[[0, 0, 0]], images[1:]), atol=1e-4)
+
+
 def test_too_large(client):
     response, content = client("POST", "/api/answer", b"x" * (MAX_BODY_BYTES + 1), JSON)
     assert response.status == 413

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from matplotlib.collections import PathCollection
 from scipy.ndimage import uniform_filter1d
 from scipy.stats import norm
 from sklearn.calibration import calibration_curve
@@ -167,8 +168,12 @@ def test_calibration(pairs):
     figure = figures.calibration(probability, same, left, right)
     share, mean = calibration_curve(same, probability, n_bins=15)
     (bars,) = figure.axes[0].containers
-    np.testing.assert_allclose(bars.lines[0].get_xdata(), mean)
-    np.testing.assert_allclose(bars.lines[0].get_ydata(), share)
+    (points,) = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
+    np.testing.assert_allclose(points.get_offsets(), np.stack([mean, share], axis=1))
+    held = np.histogram(probability, 15, (0, 1))[0]
+    np.testing.assert_array_equal(
+        np.argsort(points.get_sizes(), kind="stable"), np.argsort(held[held > 0], kind="stable")
+    )
     chosen = (probability > 7 / 15) & (probability <= 8 / 15)
     place = int(np.argmin(np.abs(mean - probability[chosen].mean())))
     ends = bars.lines[2][0].get_segments()[place][:, 1]

@@ -6,7 +6,6 @@ import { paint } from "./pad.js";
 const STEPS = 24;
 const FINE = 4; // places a pixel, each way
 const FRAME_MS = 90;
-const SVG = "http://www.w3.org/2000/svg";
 const find = (id) => document.getElementById(id);
 
 /** Images from one to the other, both with them. All are {height, width, pixels}. */
@@ -176,7 +175,7 @@ export class Morph {
   plot(heights, step) {
     const at = (row) => [(300 * row) / STEPS, 100 * (1 - heights[row])];
     const add = (name, values) => {
-      const element = document.createElementNS(SVG, name);
+      const element = document.createElementNS(find("curve").namespaceURI, name);
       for (const [key, value] of Object.entries(values)) element.setAttribute(key, value);
       find("curve").append(element);
     };

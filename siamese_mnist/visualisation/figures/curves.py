@@ -17,6 +17,7 @@ Scored = tuple[ArrayLike, ArrayLike]
 FloatArray = NDArray[np.float64]
 
 CALIBRATION_BINS = 15  # as in `evaluation.expected_calibration_error`
+_LEAST_POINT, _POINT = 8.0, 120.0  # square points
 _DET_RATES = (0.001, 0.01, 0.05, 0.1, 0.2, 0.4)
 
 
@@ -142,7 +143,8 @@ def _line(axes: Axes, x: FloatArray, y: FloatArray, number: int, label: str) -> 
 def calibration(probability: ArrayLike, same: ArrayLike, left: ArrayLike, right: ArrayLike) -> Figure:
     """Share of same pairs over the probability of "same", in bins of equal width, and the pairs in each.
 
-    Bars are 95 % intervals for pairs that share images, see `intervals.accuracy_interval`.
+    The area of a point grows with the number of its pairs. Bars are 95 % intervals for pairs that share images, see
+    `intervals.accuracy_interval`.
 
     Args:
         probability: (P,) in [0, 1].
@@ -165,7 +167,10 @@ def calibration(probability: ArrayLike, same: ArrayLike, left: ArrayLike, right:
         for bin_ in np.flatnonzero(used)
     ]
     distances = np.abs(np.array(ends).T - shares)
-    axes.errorbar(totals[used] / counts[used], shares, distances, fmt="o-", color=BLUE, capsize=2, label="this run")
+    means = totals[used] / counts[used]
+    axes.errorbar(means, shares, distances, fmt="none", ecolor=BLUE, elinewidth=1, capsize=2)
+    sizes = _LEAST_POINT + _POINT * counts[used] / counts.max()
+    axes.scatter(means, shares, sizes, color=BLUE, alpha=0.8, zorder=3, label="this run, by number of pairs")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="share of same pairs")
     axes.legend(loc="upper left")
     below.stairs(counts, edges, fill=True, color=BLUE, alpha=0.6)
