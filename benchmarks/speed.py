@@ -246,6 +246,8 @@ def answers(options: Options) -> dict[str, Any]:
             "predict RUN A.png B.png": (["predict", run, *pictures], False),
             "run siamees (misspelt)": (["run", "siamees"], False),
             "list variants": (["list", "variants"], False),
+            "list recipes": (["list", "recipes"], False),
+            "list datasets": (["list", "datasets"], False),
             "compare, first output": (["compare", "baseline", "siamese", "--runs-dir", folder], True),
         }
         found: dict[str, list[float]] = {name: [] for name in commands}
