@@ -18,6 +18,10 @@ from siamese_mnist.evaluation.ranking import roc
 from siamese_mnist.evaluation.tail import ImpostorTail
 from siamese_mnist.evaluation.unsure import UnsureBand, find_band
 
+_SPREAD = 0.3  # of a score in the smoothed rates, in standard deviations of the genuine scores
+_REACH = 4  # spreads beyond the scores
+_STEPS, _MOST_STEPS = 20, 20_000  # thresholds in one spread, and in all
+
 Interval = tuple[float, float]
 
 FEWEST_FALSE_MATCHES = 3
@@ -231,24 +235,34 @@ def threshold_at(calibration: Calibration, max_fmr: float) -> float:
 
 
 def cheapest_threshold(calibration: Calibration, prior: float) -> float:
-    """The threshold of least Bayes cost on the calibration pairs, in the middle of those that cost as little.
+    """The threshold of least Bayes cost, by smoothed rates on the calibration pairs.
 
-    It needs no form of the scores' distribution, which a logistic calibration has to assume far from its own threshold.
+    The least cost on the pairs themselves is where a handful of pairs of one or two images happen to leave room, and
+    other images do not. Each score therefore counts as spread about its place, by a share of the genuine scores'
+    standard deviation that was chosen on validation images. It needs no form of the scores' distribution, which a
+    logistic calibration has to assume far from its own threshold.
 
     Args:
         calibration: its tail is used where it reaches so far.
         prior: effective prior, in (0, 1).
     """
-    curve = roc(calibration.scores, calibration.same)
-    false_match, thresholds = curve.false_match_rate.copy(), curve.thresholds
+    from scipy.ndimage import gaussian_filter1d
+
+    genuine, impostors = calibration.scores[calibration.same], calibration.scores[~calibration.same]
+    low, high = float(calibration.scores.min()), float(calibration.scores.max())
+    width = _SPREAD * float(genuine.std())
+    if not width:
+        return midway(float(impostors.max()), float(genuine.min())) if impostors.max() < genuine.min() else low
+    step = max(width / _STEPS, (high - low) / _MOST_STEPS)
+    margin = _REACH * width
+    thresholds = np.arange(low - margin, high + margin + step, step)
+    missed = np.searchsorted(np.sort(genuine), thresholds) / genuine.size
+    matched = 1 - np.searchsorted(np.sort(impostors), thresholds) / impostors.size
     if calibration.tail is not None:
         inside = thresholds >= calibration.tail.scores[-1]
-        false_match[inside] = calibration.tail.accepted(thresholds[inside]) / calibration.tail.pairs
-    cost = bayes_cost(false_match, 1 - curve.true_match_rate, prior)
-    best = int(np.argmin(cost))
-    high = float(thresholds[best])
-    low = float(thresholds[best + 1]) if best + 1 < thresholds.size else high
-    return midway(low, high) if math.isfinite(high) else float(np.nextafter(low, np.inf))
+        matched[inside] = calibration.tail.accepted(thresholds[inside]) / calibration.tail.pairs
+    missed, matched = (gaussian_filter1d(rates, width / step, mode="nearest") for rates in (missed, matched))
+    return float(thresholds[int(np.argmin(bayes_cost(matched, missed, prior)))])
 
 
 def _remarks(calibration: Calibration, false_matches: Expected) -> Iterator[str]:

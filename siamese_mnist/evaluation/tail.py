@@ -1,6 +1,6 @@
 """The highest impostor scores of all pairs of an image set, in bounded memory: what low false match rates rest on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,22 @@ class ImpostorTail:
             between[np.arange(len(rows)), start + np.arange(len(rows))] = 0
             by_unit += rate**2 * np.sum(between**2) / 2  # every two clusters are met twice
         return float(by_cluster @ by_cluster - by_unit)
+
+
+def upper_tiles(
+    count: int, score: Callable[[IntArray, IntArray], NDArray[np.floating]], *, size: int = 1024
+) -> Iterator[Tile]:
+    """Tiles that together hold every two of `count` images once.
+
+    Args:
+        count: number of images.
+        score: rows (A,) and (B,) of them to scores (A, B).
+        size: most images on each side of a tile.
+    """
+    parts = [np.arange(start, min(start + size, count)) for start in range(0, count, size)]
+    for number, rows in enumerate(parts):
+        for columns in parts[number:]:
+            yield rows, columns, score(rows, columns)
 
 
 def collect_tail(

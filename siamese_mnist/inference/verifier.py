@@ -16,7 +16,7 @@ from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, fit_logistic
-from siamese_mnist.evaluation.tail import collect_tail
+from siamese_mnist.evaluation.tail import collect_tail, upper_tiles
 from siamese_mnist.inference.bounds import build_bounded
 from siamese_mnist.inference.explanation import Explanation, explain
 from siamese_mnist.inference.judge import Judge, finite
@@ -132,12 +132,7 @@ class Verifier(Judge):
         drawn = draw_pairs(labels, count, generator=generator, self_pairs=False, mirrored=False)
         scores = self.score_rows(images, drawn.left.numpy(), drawn.right.numpy()).astype(np.float64)
         groups = torch.arange(len(labels)) if data.groups is None else data.groups
-        rows = torch.arange(len(images)).split(_TILE)
-        tiles = (
-            (one.numpy(), other.numpy(), self.score_matrix(images[one], images[other]))
-            for number, one in enumerate(rows)
-            for other in rows[number:]
-        )
+        tiles = upper_tiles(len(images), lambda rows, columns: self.score_matrix(images[rows], images[columns]))
         calibration = Calibration(
             scores=scores,
             same=drawn.same.numpy(),

@@ -15,12 +15,14 @@ from siamese_mnist.data.pairs import Pairs, draw_pairs, largest_count, pairs_dig
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
+from siamese_mnist.evaluation.tail import ImpostorTail, collect_tail, upper_tiles
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.training.divergence import DivergedError
 
 CALIBRATION_PAIRS = 10_000  # of training pairs
 VALIDATION_PAIRS = 20_000
+_KEPT_IMPOSTORS = 20_000  # of all that validation images have
 _COLLAPSED_SPREAD = 1e-3
 _SHOWN_CLASSES = 62  # letters and digits
 
@@ -114,9 +116,25 @@ def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: 
     # What makes pairs dependent: the group where there are groups, else the image.
     left, right = (side if shown.groups is None else shown.groups[side].cpu() for side in (pairs.left, pairs.right))
     kept = Calibration(
-        scores=scores.astype(np.float64), same=same, left=left.numpy(), right=right.numpy(), unseen=fitting.unseen
+        scores=scores.astype(np.float64),
+        same=same,
+        left=left.numpy(),
+        right=right.numpy(),
+        unseen=fitting.unseen,
+        tail=_tail(model, shown) if fitting.unseen and model.embeds else None,
     )
     return Fitted(decision, kept)
+
+
+def _tail(model: Design, data: LabeledImages) -> ImpostorTail:
+    """The highest scores of all impostor pairs of images, which low false match rates and priors ask for."""
+    embeddings = model.embed(data.images)
+    tiles = upper_tiles(
+        len(data.labels),
+        lambda rows, columns: model.embedding_matrix(embeddings[rows], embeddings[columns]).cpu().numpy(),
+    )
+    groups = None if data.groups is None else data.groups.cpu().numpy()
+    return collect_tail(tiles, data.labels.cpu().numpy(), groups, kept=_KEPT_IMPOSTORS)
 
 
 def fit_unseen(scores: NDArray[Any], same: NDArray[np.bool_], threshold: float | None) -> Decision:

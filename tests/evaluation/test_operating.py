@@ -5,9 +5,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, bayes_cost, fit_logistic, operating_point, roc
+from siamese_mnist.evaluation.costs import minimum_bayes_cost
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.evaluation.operating import cheapest_threshold, measured, threshold_at
 from siamese_mnist.evaluation.tail import collect_tail
@@ -94,16 +96,38 @@ def test_what_the_pairs_cannot_tell_is_refused(calibration):
 
 
 @pytest.mark.parametrize("prior", [0.5, 0.05, 0.9])
-def test_the_cheapest_threshold(calibration, prior):
+def test_the_cheapest_threshold_is_that_of_smoothed_rates(calibration, prior):
+    genuine, impostors = calibration.scores[calibration.same], calibration.scores[~calibration.same]
+    spread = 0.3 * genuine.std()
+
     def cost(threshold):
-        accepted = calibration.scores >= threshold
-        return bayes_cost(accepted[~calibration.same].mean(), np.mean(~accepted[calibration.same]), prior)
+        rates = [norm.sf((threshold - each) / spread).mean() for each in (impostors, genuine)]
+        return bayes_cost(rates[0], 1 - rates[1], prior)
 
     found = cost(cheapest_threshold(calibration, prior))
-    assert found == pytest.approx(
-        min(cost(each) for each in [*roc(calibration.scores, calibration.same).thresholds[::7]]), abs=2e-3
-    )
-    assert found <= min(cost(-np.inf), cost(np.inf))
+    assert found == pytest.approx(min(map(cost, np.linspace(*np.quantile(calibration.scores, [0, 1]), 400))), abs=1e-3)
+
+
+def test_the_cheapest_threshold_costs_less_on_other_images_than_that_of_the_pairs_themselves():
+    """The least cost of few images' own pairs is chance in part."""
+    rng, prior = np.random.default_rng(4), 0.01
+    costs = {"smoothed": 0.0, "own": 0.0, "least": 0.0}
+    for _ in range(12):
+        known, other = (simulated(rng, images=120)[0] for _ in range(2))
+        curve = roc(known.scores, known.same)
+        own = curve.thresholds[np.argmin(bayes_cost(curve.false_match_rate, 1 - curve.true_match_rate, prior))]
+        for name, threshold in (("smoothed", cheapest_threshold(known, prior)), ("own", own)):
+            accepted = other.scores >= threshold
+            costs[name] += bayes_cost(accepted[~other.same].mean(), np.mean(~accepted[other.same]), prior)
+        costs["least"] += minimum_bayes_cost(roc(other.scores, other.same), prior)
+    assert costs["least"] < costs["smoothed"] < costs["own"]
+
+
+def test_a_threshold_of_equal_genuine_scores():
+    scores = np.array([1.0, 1.0, 0.0, 0.5])
+    pairs = np.arange(4)
+    found = Calibration(scores=scores, same=scores == 1, left=pairs, right=pairs + 4)
+    assert cheapest_threshold(found, 0.1) == 0.75
 
 
 def test_a_point_says_what_it_is(calibration):
@@ -180,7 +204,14 @@ def test_measured_figures(calibration):
     columns = calibration.scores, calibration.same, calibration.left, calibration.right
     found = measured(point, *columns)
     assert found["false_match_rate"] == pytest.approx(point.false_match_rate)
-    assert found["bayes_cost"] == pytest.approx(found["minimum_bayes_cost"], abs=1e-3)
+    missed = 1 - found["true_match_rate"]
+    assert found["bayes_cost"] == pytest.approx((0.1 * missed + 0.9 * found["false_match_rate"]) / 0.1)
+    costs = [
+        bayes_cost(np.mean(accepted[~calibration.same]), np.mean(~accepted[calibration.same]), 0.1)
+        for accepted in (calibration.scores >= each for each in [*np.unique(calibration.scores), np.inf])
+    ]
+    assert found["minimum_bayes_cost"] == pytest.approx(min(costs))
+    assert found["minimum_bayes_cost"] <= found["bayes_cost"]
     assert found["unsure_share"] == pytest.approx(point.unsure(calibration.scores).mean())
     assert math.isfinite(found["error_rate"])
     assert "unsure_share" not in measured(operating_point(decision, calibration), *columns)

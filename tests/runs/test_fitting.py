@@ -32,6 +32,19 @@ def test_a_tenth_of_every_class_is_kept_and_not_trained_on(small):
     assert hold_back(kept, 0.5) is kept
 
 
+def test_all_impostor_pairs_of_validation_images_are_kept(small, short):
+    """A design that embeds scores them in one go; a stacked one would pass each through its network."""
+    dataset = hold_back(split_dataset(small), 0.1)
+    images, labels = dataset.validation.images, dataset.validation.labels
+    found = learn(settings_of(short), dataset)
+    left, right = torch.triu_indices(len(labels), len(labels), 1)
+    scores = found.model.score_matrix(images, images)[left, right][labels[left] != labels[right]]
+    tail = found.calibration.tail
+    assert tail.pairs == len(scores)
+    torch.testing.assert_close(torch.from_numpy(tail.scores).float(), scores.sort(descending=True).values)
+    assert learn(settings_of(short, "baseline"), dataset).calibration.tail is None
+
+
 @pytest.mark.parametrize("variant", ["siamese", "baseline"])
 def test_validation_images_reach_the_decision_and_nothing_else(small, short, variant):
     settings = settings_of(short, variant)
