@@ -2,7 +2,7 @@
 
     python docs/gallery.py
 
-About five minutes on two cores. The picture of the report's page needs Chromium; without it, the old one stays.
+It trains five networks at full length. The picture of the report's page needs Chromium; without it, the old one stays.
 """
 
 import argparse
@@ -158,7 +158,7 @@ GROUPS = {
             "Why",
             "explanation.svg",
             "siamese-mnist explain siamese left.png other.png --output explanation.svg",
-            "What speaks for same and for different, and a test of it.",
+            "What speaks for same and for different in two test images, and a test of it.",
             "using.md",
         ),
     ],

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import jupytext
 import numpy as np
 import torch
 from PIL import Image
@@ -40,6 +39,10 @@ def main() -> None:
 
 def lesson() -> SimpleNamespace:
     """The cells of the notebook that define the networks, the losses and the training."""
+    try:
+        import jupytext
+    except ImportError as error:
+        raise SystemExit(f"{error.name} is missing; install the extra siamese-mnist[notebooks]") from error
     names: dict[str, Any] = {}
     for cell in jupytext.read(SCRIPT, fmt="py:percent").cells:
         if "recorded" in cell.metadata.get("tags", ()):

@@ -6,21 +6,22 @@
 A script in the percent format is the only source. Needs the extra `siamese-mnist[notebooks]`.
 """
 
+from __future__ import annotations
+
 import argparse
 import base64
+import importlib.util
 import os
 import re
 import tempfile
 import time
 from pathlib import Path
-
-import jupytext
-import nbformat
-from nbclient import NotebookClient
-from nbformat import NotebookNode
-from traitlets.config import Config
+from typing import TYPE_CHECKING
 
 from siamese_mnist.system.machine import made_by
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 FOLDER = Path(__file__).with_suffix("")
 SCRIPTS = {path.stem: path for path in sorted(FOLDER.glob("*.py"))}
@@ -34,6 +35,8 @@ def main() -> None:
     names = parser.parse_args().names
     if unknown := set(names) - set(SCRIPTS):
         parser.error(f"no tutorial {', '.join(sorted(unknown))}; there are {', '.join(SCRIPTS)}")
+    if missing := [name for name in ("jupytext", "nbclient", "ipykernel") if importlib.util.find_spec(name) is None]:
+        parser.error(f"{missing[0]} is missing; install the extra siamese-mnist[notebooks]")
     for name in names or SCRIPTS:
         start = time.perf_counter()
         notebook = executed(read(SCRIPTS[name]))
@@ -45,6 +48,9 @@ def main() -> None:
 
 def read(script: Path) -> NotebookNode:
     """The notebook of a script, without outputs and with the same ids every time."""
+    import jupytext
+    from nbformat import NotebookNode
+
     notebook = jupytext.read(script, fmt="py:percent")
     notebook.metadata = NotebookNode(_KERNEL)
     for number, cell in enumerate(notebook.cells):
@@ -54,6 +60,9 @@ def read(script: Path) -> NotebookNode:
 
 def executed(notebook: NotebookNode) -> NotebookNode:
     """The same with outputs, from a kernel of its own in an empty folder."""
+    from nbclient import NotebookClient
+    from traitlets.config import Config
+
     with tempfile.TemporaryDirectory() as folder:
         client = NotebookClient(
             notebook,
@@ -71,6 +80,8 @@ def executed(notebook: NotebookNode) -> NotebookNode:
 
 def write(name: str, notebook: NotebookNode, folder: Path) -> None:
     """Writes the notebook, its page and the pictures of the page."""
+    import nbformat
+
     nbformat.write(notebook, folder / f"{name}.ipynb")
     for old in (folder / "images").glob(f"{name}-*.png"):
         old.unlink()
