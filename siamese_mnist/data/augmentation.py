@@ -46,6 +46,9 @@ def distort(
     def uniform(*shape: int) -> Tensor:
         return strength * (2 * torch.rand(*shape, generator=generator) - 1)
 
+    def moved(values: Tensor) -> Tensor:
+        return values.to(images.device, non_blocking=True)  # a GPU does not wait for it
+
     count, _, height, width = images.shape
     angle, slant = uniform(count) * math.radians(rotate), uniform(count) * shear
     scale_x, scale_y = 1 + uniform(count) * scale, 1 + uniform(count) * scale
@@ -58,15 +61,15 @@ def distort(
         ],
         1,
     ).view(count, 2, 3)
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+    grid = F.affine_grid(moved(matrix), list(images.shape), align_corners=False)
     if elastic:
         nodes = torch.randn(count, 2, _FIELD, _FIELD, generator=generator)
         nodes *= strength * elastic * 2 / torch.tensor([width, height]).view(1, 2, 1, 1)
-        field = F.interpolate(nodes, size=(height, width), mode="bicubic", align_corners=True)
+        field = F.interpolate(moved(nodes), size=(height, width), mode="bicubic", align_corners=True)
         grid = grid + field.permute(0, 2, 3, 1)
-    images = F.grid_sample(images, grid.to(images.device), align_corners=False)
+    images = F.grid_sample(images, grid, align_corners=False)
     if stroke:
-        blend = uniform(count, 1, 1, 1).to(images.device) * stroke
+        blend = moved(uniform(count, 1, 1, 1)) * stroke
         thicker, thinner = _extreme(images, torch.maximum), _extreme(images, torch.minimum)
         images = images + blend.clamp(min=0) * (thicker - images) - blend.clamp(max=0) * (thinner - images)
     return images

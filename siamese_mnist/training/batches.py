@@ -196,7 +196,7 @@ class LabelBatches(Batches):
         for line, rows in zip(order, members, strict=True):
             for round_ in line.split(len(rows)):
                 round_.copy_(rows[torch.randperm(len(rows), generator=self.generator)[: len(round_)]])
-        batches = (rows.flatten().long() for rows in order.split(self.per_class, dim=1))
+        batches = (rows.flatten().long() for rows in order.to(self.images.device).split(self.per_class, dim=1))
         if self.frozen:
             bank = self._class_bank()
             for rows in batches:

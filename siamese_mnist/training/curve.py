@@ -51,9 +51,9 @@ class TrainedPairs:
         nothing = torch.empty(0)
         return Curve(
             torch.tensor(self.epochs),
-            self.losses.all().cpu(),
+            self.losses.all(),
             _accuracy(self.scores, self.same, thresholds),
-            held_out.losses.all().cpu() if held_out else nothing,
+            held_out.losses.all() if held_out else nothing,
             _accuracy(held_out.scores, held_out.same, thresholds) if held_out else nothing,
             torch.tensor(self.learning_rates, dtype=torch.float64),
             torch.tensor(self.seconds, dtype=torch.float64),

@@ -7,7 +7,6 @@ side by side where there are two processors, so that the figures do not depend o
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.system.threads import side_by_side
@@ -48,7 +47,7 @@ class DenseHead:
             logits: (B, 2), the first rows of what `forward` gave.
             same: (B,) bool, True = same class.
         """
-        error = (logits.softmax(1) - F.one_hot(same.long(), logits.shape[1])).div_(len(logits))
+        error = (logits.softmax(1) - torch.stack([~same, same], 1).float()).div_(len(logits))
         for layer in reversed(range(len(self._weights))):
             inputs = self._inputs[layer][: len(error)]
             weight, bias = self._gradients[layer]

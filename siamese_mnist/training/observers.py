@@ -93,7 +93,7 @@ class HeldOutCurve(Observer):
     def draw(self) -> Tensor:
         """Rows (size,) of the next batch of pairs."""
         rows = torch.randint(len(self.pairs.same), (self.size,), generator=self.generator)
-        return rows.to(self.images.device)
+        return rows.to(self.images.device, non_blocking=True)
 
     def note(self, loss: Tensor, scores: Tensor, same: Tensor) -> None:
         """Keeps what was measured of a batch."""

@@ -59,7 +59,8 @@ def pretrain(
     model.train()
     clock = time.perf_counter()
     for epoch in range(1, protocol.pretrain_epochs + 1):
-        for rows in torch.randperm(len(images), generator=generator).split(protocol.pretrain_batch_size):
+        order = torch.randperm(len(images), generator=generator).to(images.device)
+        for rows in order.split(protocol.pretrain_batch_size):
             features = model.class_features(images[rows])
             labels = data.labels[rows].repeat(len(features) // len(rows))
             logits = head(features)
@@ -78,8 +79,8 @@ def pretrain(
     nothing = torch.empty(0)
     return Curve(
         torch.tensor(epochs),
-        losses.all().cpu(),
-        accuracies.all().cpu(),
+        losses.all(),
+        accuracies.all(),
         nothing,
         nothing,
         torch.full((len(epochs),), protocol.pretrain_learning_rate, dtype=torch.float64),

@@ -26,9 +26,9 @@ class Tape:
             self._last = []
 
     def all(self) -> Tensor:
-        """The values of all updates in a row."""
+        """The values of all updates in a row, on the CPU."""
         kept = [*self._joined, *self._last]
-        return torch.cat(kept) if kept else torch.empty(0)
+        return torch.cat(kept).cpu() if kept else torch.empty(0)
 
     def updates(self) -> Iterator[Tensor]:
         """The values of every update, one after another: all at once, the tensors would be larger than the values."""

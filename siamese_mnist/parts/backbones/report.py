@@ -18,6 +18,7 @@ from siamese_mnist.system.threads import for_each
 
 _FILTERS = (6, 16, 32, 64)
 _PADDING = 2
+_GPU_CHUNK = 2048
 
 
 class ResidualBlock(nn.Module):
@@ -134,13 +135,14 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
             images: (N, C, H, W) in [0, 1].
             left: (P,) int64, row of the first image of every pair.
             right: (P,) int64, row of the second.
-            chunk: pairs in memory at a time.
+            chunk: pairs in memory at a time, on the CPU.
 
         Returns:
             (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
         """
         blocks = [cast(ResidualBlock, block).folded() for block in self.blocks]
         features = images.new_empty(len(left), self.feature_dim)
+        chunk = chunk if images.device.type == "cpu" else max(chunk, _GPU_CHUNK)
         pooled = self._pooled(blocks, images)
 
         def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
@@ -160,7 +162,7 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         height, width = (side * self.enlarge + 2 * _PADDING for side in images.shape[2:])
         channels = [2 * images.shape[1], *(block.out_channels for block in blocks)]
         return [
-            PooledWindows(block.double(), inputs, (height >> depth, width >> depth))
+            PooledWindows(block.cpu().double(), inputs, (height >> depth, width >> depth), images.device)
             for depth, (block, inputs) in enumerate(zip(blocks, channels, strict=False))
         ]
 

@@ -23,13 +23,16 @@ class PooledWindows:
             bottom, in float64.
         channels: C.
         size: H and W, at least 2.
+        device: where it computes; `block` itself is on the CPU.
     """
 
-    def __init__(self, block: nn.Module, channels: int, size: tuple[int, int]) -> None:
+    def __init__(self, block: nn.Module, channels: int, size: tuple[int, int], device: torch.device) -> None:
         rows, columns = (_bands(side) for side in size)
-        self._parts = [
-            (row, column, *_matrix(block, channels, row.seen, column.seen)) for row in rows for column in columns
-        ]
+        self._parts: list[tuple[_Band, _Band, Tensor, Tensor]] = []
+        for row in rows:
+            for column in columns:
+                matrix, bias = _matrix(block, channels, row.seen, column.seen)
+                self._parts.append((row, column, matrix.to(device), bias.to(device)))
         self._windows = (size[0] // 2, size[1] // 2)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -68,8 +71,7 @@ def _bands(side: int) -> list[_Band]:
 def _matrix(block: nn.Module, channels: int, height: int, width: int) -> tuple[Tensor, Tensor]:
     """What one pixel of each channel adds to the four corners of a window, and what they are without any."""
     count = height * width * channels
-    device = next(block.parameters()).device
-    pixels = torch.cat([torch.zeros(1, count), torch.eye(count)]).to(device, torch.float64)
+    pixels = torch.cat([torch.zeros(1, count), torch.eye(count)]).double()
     images = pixels.view(-1, height, width, channels).permute(0, 3, 1, 2)
     answers = block(images)[:, :, :2, :2].permute(0, 2, 3, 1).flatten(1)
     return (answers[1:] - answers[0]).float(), answers[0].float()
