@@ -182,7 +182,9 @@ class Registry(Generic[T]):
         Raises:
             UnknownPartError: if there is none; see `part`.
         """
-        if name not in self._parts and name not in (names := self.names()):
+        if name in self._parts or (self.home and name in self.home.names.split()):
+            return  # without a search for what is installed
+        if name not in (names := self.names()):
             raise self._unknown(name, names)
 
     def names(self) -> list[str]:

@@ -17,6 +17,7 @@ from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision
 from siamese_mnist.inference.judge import Judge, finite
+from siamese_mnist.kinds import DESIGNS, ROLES
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
 from siamese_mnist.runs.reading import (
     RunError,
@@ -191,7 +192,7 @@ class RecordedJudge(Judge):
 
 
 def recorded(saved: Saved) -> RecordedJudge | None:
-    """A saved model without PyTorch; None where it has no scorer, or its settings cannot be read.
+    """A saved model without PyTorch; None where it has no scorer, its settings cannot be read, or a part is missing.
 
     Raises:
         ScorerError: if its scorer is damaged or of another model.
@@ -203,6 +204,11 @@ def recorded(saved: Saved) -> RecordedJudge | None:
     arrays = saved.arrays()
     scorer.check(saved.config, arrays)
     try:
+        # The package of a part may be missing, which is told as everywhere.
+        DESIGNS.check_name(saved.config["design"])
+        for role, registry in ROLES.items():
+            if name := saved.config["parts"][role]:
+                registry.check_name(name.partition(":")[0])
         return RecordedJudge(saved, scorer, arrays)
     except Exception:  # what a config.json of other hands raises, PyTorch's way tells
         return None
