@@ -58,7 +58,7 @@ def main() -> None:
         runs = _good_runs(Path(folder))
         _warm_up(Path(folder), runs)
         for number, drill in enumerate(chosen):
-            place = Place(_open_folder(folder), random.Random(options.seed), runs)
+            place = Place(_open_folder(folder), random.Random(options.seed), runs, timed=not options.short)
             left = sum(each.seconds for each in chosen[number:])
             share = (end - time.monotonic()) * min(1, _SLACK * drill.seconds / left)
             rows.append(_drilled(drill, place, drill.few if options.short else drill.tries, share))

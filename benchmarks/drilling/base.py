@@ -33,6 +33,7 @@ class Place:
     folder: Path
     rng: random.Random
     runs: Path
+    timed: bool  # whether it counts how long answers take; not in short, which runs beside other tests
 
 
 class Drill(NamedTuple):

@@ -102,13 +102,18 @@ def _ended(process: subprocess.Popen[str], status: int, runs: Path) -> Failure:
     except subprocess.TimeoutExpired:
         survivors(process.pid, 0)
         return "not ended after 5 s"
-    lines = [line for line in err.splitlines() if "training" not in line]
+    lines = [line for line in err.splitlines() if not _tells_progress(line)]
     if left := survivors(process.pid):
         return f"{len(left)} processes live on"
     if process.returncode != status or len(lines) != 1:
         return f"status {process.returncode}, {len(lines)} lines: {err[-200:]!r}"
     check_writable(runs)
     return f"left behind: {hidden}" if (hidden := _hidden(runs)) else None
+
+
+def _tells_progress(line: str) -> bool:
+    """Whether a line on stderr says what is being done, rather than how it ended."""
+    return line.startswith(("comparing ", "training"))
 
 
 def _hidden(runs: Path) -> list[str]:
@@ -162,7 +167,7 @@ def worker_killed(place: Place) -> Iterator[Failure]:
                 survivors(process.pid, 0)
                 yield "not ended"
                 continue
-            lines = [line for line in err.splitlines() if not line.startswith("training")]
+            lines = [line for line in err.splitlines() if not _tells_progress(line)]
             right = process.returncode == 1 and len(lines) == 1 and "--jobs" in lines[0]
             yield None if right and not survivors(process.pid) else f"status {process.returncode}: {err[-300:]!r}"
 
