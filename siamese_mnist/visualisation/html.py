@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from importlib.resources import files
 from itertools import chain
 from pathlib import Path
@@ -100,26 +101,60 @@ def page(runs: Sequence[RunResult], data_dir: str | Path | None = None) -> str:
         spread=what_seeds_vary(rows),
         verdicts=[_sentence(row) for row in rows if row.versus_first],
         sections=list(_sections(finished)),
+        whose=_whose(finished),
         svg=svg_element,
         printable=printable,
     )
 
 
-class _Section(NamedTuple):
-    """Pictures under one heading."""
+_FOLDED = frozenset({"classes", "confusion", "costs", "hardest", "explained"})
+"""Kinds of pictures that the page opens when asked to."""
+
+
+class _Panel(NamedTuple):
+    """One picture of a section."""
 
     name: str  # its address within the page
     title: str
     note: str
-    pictures: Iterable[Picture]
+    picture: Picture
+
+
+class _Section(NamedTuple):
+    """Pictures of one kind side by side, one an entry; or those of all entries together."""
+
+    name: str
+    title: str
+    note: str
+    panels: Sequence[_Panel]
+    folded: bool = False
 
 
 def _sections(finished: Sequence[Finished]) -> Iterator[_Section]:
-    yield _Section("together", "All together", "", joint_pictures(finished))
+    joint = [_Panel(f"together-{each.name}", each.title, each.caption, each) for each in joint_pictures(finished)]
+    yield _Section("together", "All together", "", joint)
+    kinds: dict[str, list[_Panel]] = {}
     for number, (entry, one) in enumerate(_first_of_each(finished).items()):
-        count = sum(each.name == entry for each in finished)
-        note = f"Seed {one.run.seed}{f', the first of {count}' if count > 1 else ''}."
-        yield _Section(f"entry-{number}", entry, note, run_pictures(one))
+        for picture in run_pictures(one):
+            panel = _Panel(f"{picture.name}-{number}", entry, picture.caption, picture)
+            kinds.setdefault(picture.name, []).append(panel)
+    for name, panels in kinds.items():
+        title, note = panels[0].picture.title, panels[0].note
+        if all((panel.picture.title, panel.note) == (title, note) for panel in panels):
+            panels = [panel._replace(note="") for panel in panels]
+        else:
+            note = ""
+        yield _Section(name, title, note, panels, folded=name in _FOLDED)
+
+
+def _whose(finished: Sequence[Finished]) -> str:
+    """Which run of each entry has pictures of its own."""
+    seeds = Counter(each.name for each in finished)
+    told = (
+        f"{entry} seed {one.run.seed}{f' (the first of {seeds[entry]})' if seeds[entry] > 1 else ''}"
+        for entry, one in _first_of_each(finished).items()
+    )
+    return ", ".join(told)
 
 
 def _read(runs: Sequence[RunResult], data_dir: str | Path | None) -> list[Finished]:
@@ -135,11 +170,12 @@ def _first_of_each(finished: Sequence[Finished]) -> dict[str, Finished]:
     return first
 
 
-def svg_element(picture: Picture, prefix: str) -> Markup:
+def svg_element(picture: Picture, prefix: str, of: str = "") -> Markup:
     """A picture as an element of the page, named for those who do not see it."""
     from markupsafe import Markup
 
-    label = Markup('<svg role="img" aria-label="{}" ').format(f"{picture.title}. {picture.alternative}")
+    said = f"{picture.title}{of and f' of {of}'}. {picture.alternative}"
+    label = Markup('<svg role="img" aria-label="{}" ').format(said)
     return Markup(to_svg(picture.figure, f"{prefix}-{picture.name}-").replace("<svg ", label, 1))
 
 

@@ -14,6 +14,9 @@ from siamese_mnist.runs.comparison import compare
 from siamese_mnist.runs.store import RunError
 from siamese_mnist.visualisation.html import choose_runs, page, write_pictures, write_report
 
+from ..demo.conftest import browser as browser
+from ..pages import axe_source, restored, troubles
+
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 CHROMIUM = shutil.which("chromium")
 
@@ -131,7 +134,7 @@ def test_seeds_are_told(copied):
         ("siamese", 1),
     ]
     text = page(chosen)
-    assert "Seed 0, the first of 2." in text
+    assert "baseline seed 0 (the first of 2), siamese seed 0 (the first of 2)" in text
     assert "sd 0.0000" in text
     assert "the seeds of an entry differ in: initial values and batch order" in text
 
@@ -252,6 +255,8 @@ def browse(address, profile, *arguments):
 def measured(html):
     """The page with a script that writes the size and the ink of every figure into an attribute."""
     script = """<script>
+    document.body.dataset.height = document.documentElement.scrollHeight;
+    document.querySelectorAll("details").forEach(each => { each.open = true; });
     const told = [...document.querySelectorAll("figure > svg")].map(svg => {
       const box = svg.getBoundingClientRect();
       return [box.width, box.height, getComputedStyle(svg.querySelector("text")).fill];
@@ -289,6 +294,16 @@ def test_in_a_browser(html, tmp_path, arguments, ground, ink):
         assert fill == ink
     assert told["overflow"] <= 0
     assert told["ground"] == ground
+    assert "1280" not in arguments[0] or int(reader.all("body")[0]["data-height"]) < 4000
+
+
+def test_the_page_is_whole_at_any_width_light_and_dark(html, browser, tmp_path):
+    place = tmp_path / "page.html"
+    place.write_text(html.replace("<details>", "<details open>"), encoding="utf-8")
+    try:
+        assert troubles(browser, place.as_uri(), axe_source()) == []
+    finally:
+        restored(browser)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
