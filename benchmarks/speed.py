@@ -1,7 +1,7 @@
 """Every figure of docs/speed.md: whole cold processes in turn, with medians, ratios and curves of growth.
 
-    python3 -m venv /tmp/tfvenv && /tmp/tfvenv/bin/pip install tensorflow-cpu
-    python benchmarks/speed.py --keras-python /tmp/tfvenv/bin/python
+    python3 -m venv keras-env && keras-env/bin/pip install tensorflow-cpu
+    python benchmarks/speed.py --keras-python keras-env/bin/python
     python benchmarks/speed.py --only growth          # one piece anew; the others' figures stay
     python benchmarks/speed.py --page                 # writes docs/speed.md from the figures
 
