@@ -88,8 +88,7 @@ def load_normalised_folder(
 
 
 def _load(root: Path, read: Reader, preprocessing: Preprocessing, groups: str | None) -> Dataset:
-    divided = any((root / split).exists() for split in ("train", "test"))
-    if divided or not _subfolders(root):
+    if any((root / split).exists() for split in ("train", "test")):
         classes = _class_names(root / "train")
         unknown = sorted(set(_class_names(root / "test")) - set(classes))
         if unknown:
@@ -109,21 +108,15 @@ def _load(root: Path, read: Reader, preprocessing: Preprocessing, groups: str | 
     return Dataset(train, test, classes, preprocessing)
 
 
-def _class_names(split: Path) -> tuple[str, ...]:
-    if not split.is_dir():
-        raise DataError(
-            f"{split} is not a folder; put one folder of images per class there (--data-dir names its parent)"
-        )
-    names = _subfolders(split)
-    if not names:
-        raise DataError(f"{split} has no class folders; put one folder of images per class there")
-    return names
-
-
-def _subfolders(folder: Path) -> tuple[str, ...]:
+def _class_names(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
-        return ()
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")))
+        raise DataError(
+            f"{folder} is not a folder; put one folder of images per class there, or name another place with --data-dir"
+        )
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if not names:
+        raise DataError(f"{folder} has no class folders; put one folder of images per class there")
+    return tuple(names)
 
 
 def _labelled(folder: Path, classes: tuple[str, ...]) -> Files:

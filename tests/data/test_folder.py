@@ -166,6 +166,12 @@ def test_missing_folder(root, split):
         load_dataset("folder", root)
 
 
+@pytest.mark.parametrize("name", ["folder", "folder-normalised"])
+def test_no_folder_at_all(tmp_path, name):
+    with pytest.raises(DataError, match=f"{tmp_path / 'nowhere'} is not a folder.*--data-dir"):
+        load_dataset(name, tmp_path / "nowhere")
+
+
 def test_folder_without_classes(root):
     (root / "test").rename(root / "elsewhere")
     (root / "test").mkdir()
