@@ -8,7 +8,7 @@ const follow = () => {
 new MutationObserver(follow).observe(document.body, { attributeFilter: ["data-md-color-scheme"] });
 const grow = (frame) => {
   const root = frame.contentDocument?.documentElement;
-  if (root) new ResizeObserver(() => { frame.style.height = `${root.scrollHeight + 4}px`; }).observe(root);
+  if (root) new ResizeObserver(() => { frame.style.height = `${root.offsetHeight + 4}px`; }).observe(root);
 };
 document.addEventListener("load", (event) => {
   follow();
