@@ -13,6 +13,7 @@ import typer
 
 from siamese_mnist_cli import formats, options, progress, tables, tracking
 from siamese_mnist_cli.completion import names_of
+from siamese_mnist_cli.drawn import checked_picture, write_picture
 from siamese_mnist_cli.settings import with_settings
 from siamese_mnist_cli.skipped import name_skipped
 from siamese_mnist_cli.stress import side_by_side, tell_skipped
@@ -59,6 +60,10 @@ def compare(
             "--stress", help="Set the variants side by side under stress as well, by their first seed; see `stress`."
         ),
     ] = False,
+    stress_picture: Annotated[
+        Path | None,
+        typer.Option(help="Picture to write of --stress, accuracy against severity: PNG or SVG.", show_default="none"),
+    ] = None,
     as_json: options.Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     as_latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX tabular.")] = False,
@@ -73,6 +78,9 @@ def compare(
         raise UsageError("--json, --markdown and --latex exclude each other; give one")
     if csv is not None:
         formats.check_writable(csv)
+    if stress_picture is not None:
+        checked_picture(stress_picture, "--stress-picture")
+        stress = True
     names = entries or ["baseline", "siamese"]
     for each in names:
         read_entry(each, settings)
@@ -113,6 +121,10 @@ def compare(
         if isinstance(run, RunResult) and run not in before.runs:
             tracking.give(trackers, run)
     stressed = _stressed(wanted, outcomes, data_dir) if stress else {}
+    if stressed and stress_picture is not None:
+        from siamese_mnist.visualisation.pictures import stress_side_by_side
+
+        write_picture(stress_side_by_side(stressed), stress_picture)
     rows = compare_runs(outcomes)
     if sort is not None:
         rows = sort_rows(rows, sort)

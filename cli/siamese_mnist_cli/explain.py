@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from siamese_mnist_cli import options, progress
+from siamese_mnist_cli.drawn import checked_picture, write_picture
 from siamese_mnist_cli.preparing import chosen_preprocessing, named_override
 from siamese_mnist_cli.skipped import located
 from siamese_mnist_cli.tables import safe, wide_console
@@ -34,31 +35,17 @@ def explain(
     place = located(run, runs_dir)
     with progress.starting():
         from siamese_mnist.inference.verifier import load
-        from siamese_mnist.system.files import unfinished
-        from siamese_mnist.visualisation.figures import save
         from siamese_mnist.visualisation.pictures import explanation_picture
 
         verifier = load(place)
     chosen = chosen_preprocessing(verifier, normalise)
     explanation = verifier.explain(*(verifier.read(each, chosen) for each in (left, right)))
-    with unfinished(output) as path:
-        save(explanation_picture(explanation), path, dark=dark)
+    write_picture(explanation_picture(explanation), output, dark=dark)
     if as_json:
         told = {"left": str(left), "right": str(right), "run": str(place), "picture": str(output)}
         print(json.dumps({**told, **named_override(verifier, chosen), **explanation.as_dict()}))
     else:
         _print(explanation, output)
-
-
-def checked_picture(output: Path) -> Path:
-    """The place of a picture; raises UsageError where it cannot be one."""
-    from siamese_mnist.errors import UsageError
-
-    if output.suffix not in (".png", ".svg"):
-        raise UsageError(f"--output must be a .png or .svg file, got {output}")
-    if not output.parent.is_dir():
-        raise UsageError(f"--output must be in a folder that exists, got {output}")
-    return output
 
 
 def _print(explanation: Any, output: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 
 from siamese_mnist_cli import options, progress
-from siamese_mnist_cli.explain import checked_picture
+from siamese_mnist_cli.drawn import checked_picture, write_picture
 from siamese_mnist_cli.skipped import located
 from siamese_mnist_cli.tables import safe, tell, wide_console
 
@@ -33,15 +33,12 @@ def stress(
     subject = located(run, runs_dir)
     with progress.starting():
         from siamese_mnist.stress import stress as put_under_stress
-        from siamese_mnist.system.files import unfinished
-        from siamese_mnist.visualisation.figures import save
         from siamese_mnist.visualisation.pictures import stress_picture
 
     with progress.shown() as titled:
         found = put_under_stress(subject, data_dir, titled("stress", every=1, unit="conditions"))
     if place is not None:
-        with unfinished(place) as path:
-            save(stress_picture(found), path)
+        write_picture(stress_picture(found), place)
     if as_json:
         print(json.dumps(found.as_dict()))
     else:
@@ -101,4 +98,4 @@ def _print(found: Any) -> None:
 
 
 def _figure(value: float, interval: tuple[float, float]) -> str:
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+    return f"{value:.4f} ({interval[0]:.4f} to {interval[1]:.4f})"

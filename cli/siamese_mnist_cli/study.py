@@ -174,7 +174,7 @@ def _budget_cells(result: StudyResult) -> list[list[str]]:
 
 def _best_of(row: StudyRow, count: int) -> str:
     best = row.budget[count - 1]
-    return f"{best.mean:.4f} ({best.interval[0]:.3f} to {best.interval[1]:.3f})"
+    return f"{best.mean:.4f} ({best.interval[0]:.4f} to {best.interval[1]:.4f})"
 
 
 def _notes(result: StudyResult) -> list[str]:

@@ -402,17 +402,32 @@ def explanation_picture(explanation: Explanation) -> figures.Figure:
 
 def stress_picture(found: Stress) -> figures.Figure:
     """Accuracy against severity, as the run decides and with a threshold fitted anew."""
-    clean, *graded = [each for each in found.trials if each.kind != "data set"]
-    names = dict.fromkeys(each.name for each in graded)
+    decided, anew = _by_severity(found, "accuracy"), _by_severity(found, "recalibrated")
     return figures.severities(
-        {
-            name: {
-                title: [getattr(each, field) for each in [clean, *graded] if each is clean or each.name == name]
-                for title, field in (("as the run decides", "accuracy"), ("threshold fitted anew", "recalibrated"))
-            }
-            for name in names
-        }
+        {name: {"as the run decides": decided[name], "threshold fitted anew": anew[name]} for name in decided}
     )
+
+
+def stress_side_by_side(found: Mapping[str, Stress]) -> figures.Figure:
+    """Accuracy of several runs against severity, as each decides.
+
+    Args:
+        found: by title, one or more of the same data set.
+    """
+    curves = {title: _by_severity(each, "accuracy") for title, each in found.items()}
+    names = dict.fromkeys(name for each in curves.values() for name in each)
+    return figures.severities(
+        {name: {title: each[name] for title, each in curves.items() if name in each} for name in names}
+    )
+
+
+def _by_severity(found: Stress, field: str) -> dict[str, list[float]]:
+    """By corruption, a figure of the clean images and of every severity."""
+    clean, *graded = [each for each in found.trials if each.kind != "data set"]
+    return {
+        name: [getattr(each, field) for each in [clean, *graded] if each is clean or each.name == name]
+        for name in dict.fromkeys(each.name for each in graded)
+    }
 
 
 def _most_confused(

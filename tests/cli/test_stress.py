@@ -51,16 +51,24 @@ def test_variants_side_by_side(command, finished, runs_dir, tmp_path, monkeypatc
     assert list(found) == ["baseline", "siamese"]
     for name, stressed in found.items():
         assert stressed["accuracy"] == pytest.approx(finished[name].test.accuracy)
-    done = command(*words)
+    done = command(*words, "--stress-picture", tmp_path / "beside.svg")
+    text = (tmp_path / "beside.svg").read_text()
+    assert all(f">{name}<" in text for name in ("baseline", "siamese", "contrast"))
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.out.splitlines() if line.startswith("│")]
     by_title = {row[0]: row[1:] for row in rows}
     for severity in (1, 2, 3):
         cells = by_title[f"contrast {severity}"]
         trials = [found[name]["trials"][severity] for name in found]
-        assert [cell.split()[0] for cell in cells] == [f"{each['accuracy']:.3f}" for each in trials]
+        assert [cell.split()[0] for cell in cells] == [f"{each['accuracy']:.4f}" for each in trials]
     assert by_title["worst slice"][0].startswith(f"{found['baseline']['slices'][0]['kind']} ")
     assert "| contrast 3 |" in command(*words, "--markdown").out
 
 
 def test_no_run(mistake, tmp_path):
     assert "no run of 'siamese'" in mistake("stress", "siamese", "--runs-dir", tmp_path)
+
+
+def test_a_picture_that_has_no_place_is_refused_before_training(mistake, tmp_path):
+    told = mistake("compare", "--stress-picture", tmp_path / "beside.pdf", "--runs-dir", tmp_path / "runs")
+    assert "--stress-picture must be a .png or .svg file" in told
+    assert not (tmp_path / "runs").exists()

@@ -15,7 +15,7 @@ def severities(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Accuracy against severity, one small picture a corruption, severity 0 being the clean images.
 
     Args:
-        curves: by corruption, by what decides, the accuracies of severity 0, 1, ...
+        curves: by corruption, by the line's title, the accuracies of severity 0, 1, ...
     """
     rows = -(-len(curves) // _COLUMNS)
     figure = Figure(figsize=(WIDTH_INCHES, 1.5 * rows + 0.7), layout="constrained")
@@ -39,5 +39,5 @@ def severities(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             )
     figure.supxlabel("severity", fontsize=9)
     figure.supylabel("accuracy", fontsize=9)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    figure.legend(loc="outside upper center", ncols=3, frameon=False)
     return figure
