@@ -46,6 +46,14 @@ def small():
 
 
 @pytest.fixture(scope="session")
+def usual(small):
+    """The three test images (3, 28, 28) that are nearest to the mean image of their class: usual to any model."""
+    means = torch.stack([small.train.images[small.train.labels == each].double().mean(0) for each in range(10)])
+    apart = (small.test.images - means[small.test.labels]).pow(2).flatten(1).sum(1)
+    return small.test.images[apart.argsort()[:3], 0].numpy()
+
+
+@pytest.fixture(scope="session")
 def short():
     """Settings under which a run takes about a second."""
     return {"dataset": SMALL, "recipe": SHORT}

@@ -84,11 +84,11 @@ def test_classes_are_kept_up_to_a_number():
     assert Typical.of(data, images, halves).centres.shape == (64, 2)
 
 
-def test_warnings_of_a_run(command, finished, small, tmp_path):
+def test_warnings_of_a_run(command, finished, usual, tmp_path):
     """Every interface tells the same of the same pictures."""
     run, verifier = finished["siamese"].run_dir, sm.load(finished["siamese"].run_dir)
     noise = np.random.default_rng(0).integers(0, 256, (28, 28)).astype(np.uint8)
-    images = np.stack([*small.test.images[:2, 0].numpy(), noise])
+    images = np.stack([*usual[:2], noise])
     told = verifier.warnings(images)
     assert told[:2] == [[], []]
     assert "lighter than the training images" in told[2][0]

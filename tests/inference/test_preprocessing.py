@@ -108,10 +108,9 @@ def test_the_demo_refuses_what_it_cannot_draw(run):
         open_answers(run.run_dir, None, np.random.default_rng(0))
 
 
-def test_a_picture_unlike_the_training_images_is_told(command, finished, small, tmp_path):
+def test_a_picture_unlike_the_training_images_is_told(command, finished, usual, tmp_path):
     names = [tmp_path / f"{number}.png" for number in range(3)]
-    for number, name in enumerate(names):
-        image = small.test.images[number, 0].numpy()
+    for number, (name, image) in enumerate(zip(names, usual, strict=True)):
         Image.fromarray(255 - image if number == 1 else image).save(name)
     place = finished["siamese"].run_dir
     fine = command("predict", place, names[0], names[2], "--no-normalise", "--json")
