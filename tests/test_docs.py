@@ -71,11 +71,14 @@ NOT_RUN = {
     "python benchmarks/recipes.py": "trains some ninety runs, half of them the longest",
     "python benchmarks/questions.py": "trains some sixty runs",
 }
-# Less work in Python snippets: page, text, what stands in its place.
+# Less work in snippets: page, text, what stands in its place.
 SHORTER = [
+    ("studies.md", "--recipe short --trials 12", "--recipe short --trials 3"),
+    ("stress.md", "explanations.py siamese --pairs 60", "explanations.py siamese --pairs 6"),
     ("using.md", "draw_pairs(labels, 2000", "draw_pairs(labels[:20], 60"),
     ("using.md", "epochs=3", "epochs=1"),
 ]
+VIEWS = {"shifts", "slants"}  # options of a backbone that make an evaluation many times as long
 # Inline code that is a whole command.
 INLINE = re.compile(r"`((?:siamese-mnist|python|make|pip|mkdocs) [^`]+)`")
 
@@ -228,12 +231,15 @@ def check_shown(shown: list[str], done: SimpleNamespace) -> None:
         assert label in actual, f"{line!r} is shown, but the command prints {actual!r}"
 
 
-def run_python(snippet: Snippet, page: str, names: dict) -> None:
-    text = snippet.text
+def shorter(page: str, text: str) -> str:
     for name, old, new in SHORTER:
         if name == page:
             text = text.replace(old, new)
-    tree = ast.parse("\n" * snippet.line + text, page)
+    return text
+
+
+def run_python(snippet: Snippet, page: str, names: dict) -> None:
+    tree = ast.parse("\n" * snippet.line + shorter(page, snippet.text), page)
     exec(compile(tree, page, "exec"), names)
 
 
@@ -260,12 +266,14 @@ def load_tiny(root=None, download=False):  # noqa: ARG001
 
 
 def _cut(settings: Settings) -> Settings:
-    """The same on few images and pairs, for a fraction of a second."""
-    protocol = settings.protocol
+    """The same on few images and pairs, seen in one view, for a fraction of a second."""
+    protocol, parts = settings.protocol, settings.parts
+    once = {name: value for name, value in parts.backbone_options.items() if name not in VIEWS}
     test_pairs = protocol.test_pairs or (300 if protocol.test_protocol == "random" else None)
     return dataclasses.replace(
         settings,
         dataset=TINY if settings.dataset == "mnist-tenth" else settings.dataset,
+        parts=dataclasses.replace(parts, backbone_options=once),
         protocol=dataclasses.replace(
             protocol,
             train_pairs=min(protocol.train_pairs, 640),
@@ -341,7 +349,7 @@ def test_snippets(page, place, command, monkeypatch, capsys):
         elif snippet.language == "python":
             run_python(snippet, page, names)
         elif snippet.language == "console":
-            for each in console(snippet.text):
+            for each in console(shorter(page, snippet.text)):
                 done = run_command(each, command, monkeypatch)
                 if done is not None:
                     check_shown(each.shown, done)
@@ -478,6 +486,7 @@ def test_site_needs_no_network(site):
         assert not loads.search(path.read_text()), path
 
 
+COPY = "button[data-clipboard-target]"
 PRESS_COPY = """
     const copied = [];
     document.execCommand = () => copied.push(document.activeElement.value);
@@ -489,6 +498,8 @@ PRESS_COPY = """
 
 def test_what_is_copied_from_a_terminal_is_its_commands(site, browser):
     """The button of every block of a terminal, on every page that has one, gives commands and nothing else."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
     with serve_folder(site) as address:
         for path in sorted(DOCS.glob("*.md")):
             blocks = re.findall(r"^```console\n(.*?)^```", path.read_text(), re.M | re.S)
@@ -496,6 +507,7 @@ def test_what_is_copied_from_a_terminal_is_its_commands(site, browser):
                 continue
             browser.get(f"{address}/{'' if path.stem == 'index' else path.stem + '/'}")
             typed = ["".join(re.findall(r"^\$ ((?:.*\\\n)*.*\n)", block, re.M)) for block in blocks]
+            WebDriverWait(browser, 20).until(lambda shown: shown.find_elements("css selector", COPY))
             copied = browser.execute_script(PRESS_COPY)
             assert [text.split() for text in copied] == [text.split() for text in typed], path.name
 
