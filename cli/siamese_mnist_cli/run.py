@@ -80,8 +80,23 @@ def _print_summary(result: Any) -> None:
     width = max(16, *map(len, lines)) + 2
     for name, text in lines.items():
         console.print(f"{name:<{width}}{safe(text)}", markup=False)
-    if result.collapsed:
-        Console(stderr=True, soft_wrap=True).print(f"warning: {result.collapsed}", markup=False, highlight=False)
+    for warning in filter(None, (result.collapsed, _guessing(result))):
+        Console(stderr=True, soft_wrap=True).print(f"warning: {warning}", markup=False, highlight=False)
+
+
+def _guessing(result: Any) -> str | None:
+    """A sentence where the interval of the accuracy reaches down to that of a constant answer."""
+    from siamese_mnist.runs.scored import run_intervals, scored_run
+
+    scored = scored_run(result)
+    low, high = run_intervals([scored], ["accuracy"])["accuracy"]
+    share = float(scored.columns["same"].mean())
+    if result.collapsed or low > max(share, 1 - share):
+        return None
+    return (
+        f"these answers are not shown to be better than guessing (accuracy {low:.4f} to {high:.4f}); more images, more "
+        "training, or --recipe fast where the design is Siamese, may help"
+    )
 
 
 def _class_line(figures: Any) -> str:

@@ -36,9 +36,15 @@ def test_summary_and_progress(command, tmp_path):
     assert f"recall {result['test']['same']['recall']:.3f}" in lines["same"]
     assert lines["run"].strip() == result["run_dir"]
     assert "\x1b" not in done.out + done.err
-    first, second = done.err.splitlines()
+    first, second, warning = done.err.splitlines()
+    assert warning.startswith("warning: these answers are not shown to be better than guessing (accuracy 0.")
     assert re.fullmatch(r"baseline, seed 0: phase 1, 10 updates in \d+\.\d s", first)
     assert re.fullmatch(r"baseline, seed 0: phase 2, 4 updates in \d+\.\d s", second)
+
+
+def test_no_warning_where_answers_are_better_than_guessing(command, tmp_path):
+    words = ("--recipe", "fast", "--train-pairs", "1500", "--test-pairs", "300")
+    assert "guessing" not in command("run", "siamese", *words, "--runs-dir", tmp_path).err
 
 
 def test_options_reach_the_settings(command, tmp_path):
