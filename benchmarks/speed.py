@@ -28,10 +28,10 @@ from pathlib import Path
 from typing import Any
 
 from baseline_speed import UsageError, check_keras_python, our_command, thread_environment
+from speed_page import MIB, page, projected
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
-MIB = 2**20
 KERAS = {"report": "keras_original.py", "recipes": "keras_siamese.py"}
 GROWTH = {
     "images": (1_000, 10_000, 100_000, 1_000_000),
@@ -292,17 +292,6 @@ def growth(options: Options) -> dict[str, Any]:
     return found
 
 
-def projected(points: list[dict[str, Any]], size: float, key: str = "seconds") -> float:
-    """What a size would take, along the line through the last two points; at most quadratic growth is seen that way."""
-    last, before = points[-1], points[-2] if len(points) > 1 else points[-1]
-    if last is before:
-        return float(last[key]) * size / last["size"]
-    slope = (last[key] - before[key]) / (last["size"] - before["size"])
-    if last["axis"] == "all-pairs":
-        return float(last[key]) * (size / last["size"]) ** 2
-    return float(last[key] + max(0.0, slope) * (size - last["size"]))
-
-
 PIECES: dict[str, Callable[[Options], dict[str, Any]]] = {
     "report": report,
     "recipes": recipes,
@@ -375,9 +364,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     args = parse_arguments()
     if args.page:
-        import speed_page
-
-        args.output.write_text(speed_page.page(json.loads(args.results.read_text())))
+        args.output.write_text(page(json.loads(args.results.read_text())))
         return 0
     try:
         if args.repeats < 1:

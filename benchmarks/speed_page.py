@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from speed import MIB, PIECES, projected
+MIB = 2**20
 
 HEAD = """# Speed and growth
 
@@ -73,7 +73,7 @@ of fixed size, so the figures do not depend on their number.
 def page(results: dict[str, Any]) -> str:
     """All pieces that were measured, in order."""
     parts = [HEAD]
-    for name in PIECES:
+    for name in TITLES:
         if name not in results:
             continue
         piece = results[name]
@@ -180,3 +180,14 @@ TABLES = {
     "all-pairs": _all_pairs,
     "growth": _growth,
 }
+
+
+def projected(points: list[dict[str, Any]], size: float, key: str = "seconds") -> float:
+    """What a size would take, along the line through the last two points; at most quadratic growth is seen that way."""
+    last, before = points[-1], points[-2] if len(points) > 1 else points[-1]
+    if last is before:
+        return float(last[key]) * size / last["size"]
+    slope = (last[key] - before[key]) / (last["size"] - before["size"])
+    if last["axis"] == "all-pairs":
+        return float(last[key]) * (size / last["size"]) ** 2
+    return float(last[key] + max(0.0, slope) * (size - last["size"]))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,10 @@ from torch import Tensor
 from siamese_mnist.parts.designs import to_unit
 
 if TYPE_CHECKING:
-    from siamese_mnist.inference.verifier import Verifier
+    from numpy.typing import ArrayLike
+
+    from siamese_mnist.evaluation import Decision
+    from siamese_mnist.parts.designs import Design
 
 FloatArray = NDArray[np.float64]
 Images = NDArray[np.uint8]
@@ -29,6 +32,19 @@ _STEPS = 16
 _MASKS, _BLANKED = 400, 0.3  # of both images, and share of their places that each blanks
 _SHARES = tuple(percent / 100 for percent in (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20))
 _RANDOM_ORDERS = 6
+
+
+class Explained(Protocol):
+    """A trained model with its decision, such as a `Verifier`."""
+
+    model: Design
+    decision: Decision
+
+    def score(self, left: Images, right: Images) -> NDArray[np.float32]:
+        """Scores (P,) of pairs of images (P, C, H, W)."""
+
+    def score_rows(self, images: Images, left: ArrayLike, right: ArrayLike) -> NDArray[np.float32]:
+        """Scores (P,) of pairs of rows of images (N, C, H, W)."""
 
 
 class Maps(NamedTuple):
@@ -119,7 +135,7 @@ class Explanation:
         return {**values, "maps": methods}
 
 
-def explain(verifier: Verifier, left: Images, right: Images, *, generator: np.random.Generator) -> Explanation:
+def explain(verifier: Explained, left: Images, right: Images, *, generator: np.random.Generator) -> Explanation:
     """Explains the answer about two images.
 
     Args:
@@ -144,7 +160,7 @@ def explain(verifier: Verifier, left: Images, right: Images, *, generator: np.ra
     )
 
 
-def occlusion(verifier: Verifier, pair: Images) -> Maps:
+def occlusion(verifier: Explained, pair: Images) -> Maps:
     """How much the score falls where a square patch of one image is blanked (Zeiler and Fergus 2014, section 4.2).
 
     Patches overlap; a place has the mean of all that cover it.
@@ -169,7 +185,7 @@ def occlusion(verifier: Verifier, pair: Images) -> Maps:
     return Maps(left, right)
 
 
-def gradients(verifier: Verifier, pair: Images) -> Maps:
+def gradients(verifier: Explained, pair: Images) -> Maps:
     """Integrated gradients of the score from one blank image to the image (Sundararajan, Taly and Yan 2017).
 
     Each image comes out of its background while the other one stays, so a map sums to what its image makes of the
@@ -188,7 +204,7 @@ def gradients(verifier: Verifier, pair: Images) -> Maps:
     return Maps(left, right)
 
 
-def rise(verifier: Verifier, pair: Images) -> Maps:
+def rise(verifier: Explained, pair: Images) -> Maps:
     """How much lower the score is where a place is blanked, as many are at random in both images (Petsiuk et al. 2018).
 
     Strokes often matter together, which no single patch shows. A place counts as far as it stands out of its
@@ -211,7 +227,7 @@ def rise(verifier: Verifier, pair: Images) -> Maps:
     return Maps(left, right)
 
 
-Method = Callable[["Verifier", Images], Maps]
+Method = Callable[["Explained", Images], Maps]
 
 METHODS: dict[str, Method] = {"occlusion": occlusion, "gradients": gradients, "rise": rise}
 """Ways to make maps, by name."""
@@ -229,7 +245,7 @@ def _integrated(score: Callable[[Tensor], Tensor], start: Tensor, end: Tensor) -
 
 
 def _deletions(
-    verifier: Verifier, pair: Images, maps: dict[str, Maps], same: bool, generator: np.random.Generator
+    verifier: Explained, pair: Images, maps: dict[str, Maps], same: bool, generator: np.random.Generator
 ) -> dict[str, Deletion]:
     """Blanks places in the order of maps, and at random, and follows the score in favour of the answer."""
     direction = 1 if same else -1
