@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.parts.backbones.affine import PooledAffine
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, SharesPairs
 from siamese_mnist.parts.backbones.norm import FewChannelsNorm
-from siamese_mnist.parts.backbones.windows import PooledWindows
 from siamese_mnist.system.threads import for_each
 
 _FILTERS = (6, 16, 32, 64)
@@ -129,7 +129,7 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
     def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 64) -> Tensor:
         """Features of many stacked pairs of few images, in evaluation mode, faster than one pass per pair.
 
-        With its statistics fixed, a block without activation is an affine map, see `PooledWindows`.
+        With its statistics fixed, a block without activation is an affine map, see `PooledAffine`.
 
         Args:
             images: (N, C, H, W) in [0, 1].
@@ -140,29 +140,29 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         Returns:
             (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
         """
-        blocks = [cast(ResidualBlock, block).folded() for block in self.blocks]
         features = images.new_empty(len(left), self.feature_dim)
         chunk = chunk if images.device.type == "cpu" else max(chunk, _GPU_CHUNK)
-        pooled = self._pooled(blocks, images)
+        blocks = self._pooled_blocks(images)
 
-        def fill(piece: tuple[Tensor, Tensor, Tensor]) -> None:
-            out, one, other = piece
-            x = self._prepare(torch.cat([images[one], images[other]], 1)).permute(0, 2, 3, 1)
-            for block in pooled:
+        def fill(piece: tuple[Tensor, Tensor]) -> None:
+            out, rows = piece
+            x = self._prepare(images.index_select(0, rows.flatten()).unflatten(0, (len(rows), 2)).flatten(1, 2))
+            for block in blocks:
                 x = block(x)
-            out.copy_(x.flatten(1))
+            out.unflatten(1, (-1, x.shape[1])).copy_(x.flatten(2).transpose(1, 2))
 
-        for_each(fill, zip(features.split(chunk), left.split(chunk), right.split(chunk), strict=True))
+        for_each(fill, zip(features.split(chunk), torch.stack([left, right], 1).split(chunk), strict=True))
         return features
 
-    def _pooled(self, blocks: Sequence[ResidualBlock], images: Tensor) -> list[Callable[[Tensor], Tensor]]:
-        """Every folded block with its pooling, (N, H, W, C) -> (N, H // 2, W // 2, F)."""
+    def _pooled_blocks(self, images: Tensor) -> list[Callable[[Tensor], Tensor]]:
+        """Every block with its pooling for inference, (N, C, H, W) -> (N, F, H // 2, W // 2)."""
+        blocks = [cast(ResidualBlock, block).folded() for block in self.blocks]
         if blocks[0].activation:
             return [partial(_pooled_plainly, block.to(memory_format=torch.channels_last)) for block in blocks]
         height, width = (side * self.enlarge + 2 * _PADDING for side in images.shape[2:])
         channels = [2 * images.shape[1], *(block.out_channels for block in blocks)]
         return [
-            PooledWindows(block.cpu().double(), inputs, (height >> depth, width >> depth), images.device)
+            PooledAffine(block.cpu().double(), inputs, (height >> depth, width >> depth), images.device)
             for depth, (block, inputs) in enumerate(zip(blocks, channels, strict=False))
         ]
 
@@ -180,4 +180,4 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
 
 
 def _pooled_plainly(block: nn.Module, x: Tensor) -> Tensor:
-    return F.max_pool2d(block(x.permute(0, 3, 1, 2)), 2).permute(0, 2, 3, 1)
+    return F.max_pool2d(block(x.contiguous(memory_format=torch.channels_last)), 2)
