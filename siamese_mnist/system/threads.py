@@ -5,10 +5,10 @@ operation over all cores, as its threads never wait for each other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -56,19 +56,37 @@ def without_subnormals() -> Iterator[None]:
         torch.set_flush_denormal(before)
 
 
-@contextmanager
-def side_by_side(pieces: int) -> Iterator[None]:
-    """Lets a batched product compute its `pieces` at once, each with one thread, as far as there are `cores`.
+class Lane:
+    """A second thread for work in pieces that follow each other, each with one thread; to be used in a `with` block.
 
-    The pieces are the same whatever the number of cores, and so is the result to the bit. Other libraries than MKL may
-    split a piece, so they compute with one thread.
+    The caller does other pieces meanwhile. Without a core for it, the caller's own thread does all.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(min(pieces, cores()) if torch.backends.mkl.is_available() else 1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+
+    def __enter__(self) -> "Lane":
+        self._before = torch.get_num_threads()
+        self._started: list[Future[None]] = []
+        self._pool = None
+        if cores() > 1:
+            self._pool = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown()
+            torch.set_num_threads(self._before)
+
+    def start(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Has work done after what was started before, on tensors that need no gradients."""
+        if self._pool is None:
+            work(*arguments)
+        else:
+            self._started.append(self._pool.submit(work, *arguments))
+
+    def wait(self) -> None:
+        """Returns when all that was started is done."""
+        for each in self._started:
+            each.result()
+        self._started = []
 
 
 def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:

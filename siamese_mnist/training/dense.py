@@ -1,72 +1,103 @@
 """Dense layers on frozen features, trained by written-out gradients.
 
-The report's head has one large layer and two tiny ones. Its large products are computed in two pieces of fixed size,
-side by side where there are two processors, so that the figures do not depend on their number.
+The report's head has one large layer and two tiny ones. The outputs of the large one are computed in two pieces of
+fixed size, each by a thread of its own, which also moves the weights that these outputs need. So the threads wait for
+each other once an update only, and the figures do not depend on their number.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from siamese_mnist.system.threads import side_by_side
+from siamese_mnist.system.threads import Lane
+from siamese_mnist.training.adam import Adam
 
-HEAD_PIECES = 2
+_PIECES = 2
+
+MakeOptimizer = Callable[[Iterable[Tensor]], Adam]
 
 
 class DenseHead:
     """Linear layers with ReLU between them and cross-entropy at the end: the arithmetic of `torch.autograd`, no more.
 
     Args:
-        layers: the layers, whose parameters are read and never replaced.
+        layers: two or more, whose parameters are moved in place.
+        make_optimizer: makes the optimizer of some parameters.
+        lane: where a piece of the work is done; the parameters are whole when it has been waited for.
     """
 
-    def __init__(self, layers: Sequence[nn.Linear]) -> None:
-        self._weights = [layer.weight.detach() for layer in layers]
-        self._biases = [layer.bias.detach() for layer in layers]
-        self._pieces = HEAD_PIECES if len(self._weights[0]) % HEAD_PIECES == 0 else 1
-        self._inputs: list[Tensor] = []  # of every layer
-        self._gradients = [
-            (torch.empty_like(w), torch.empty_like(b)) for w, b in zip(self._weights, self._biases, strict=True)
+    def __init__(self, layers: Sequence[nn.Linear], make_optimizer: MakeOptimizer, lane: Lane) -> None:
+        first, *rest = [_Layer(layer.weight.detach(), layer.bias.detach()) for layer in layers]
+        size = first.units // _PIECES if first.units % _PIECES == 0 else first.units
+        columns = [slice(start, start + size) for start in range(0, first.units, size)]
+        pieces = [_Layer(first.weight[part], first.bias[part]) for part in columns]
+        self._pieces = [
+            (part, piece, make_optimizer(piece.parameters)) for part, piece in zip(columns, pieces, strict=True)
         ]
-        self._parameters = [(layer.weight, layer.bias) for layer in layers]
+        self._rest = rest
+        self._optimizer = make_optimizer([each for layer in rest for each in layer.parameters])
+        self._units = first.units
+        self._lane = lane
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps features (P, D) to logits (P, 2)."""
-        self._inputs = [features]
-        outputs = self._first(features)
-        for weight, bias in zip(self._weights[1:], self._biases[1:], strict=True):
-            self._inputs.append(outputs.relu_())
-            outputs = torch.addmm(bias, self._inputs[-1], weight.T)
+        outputs = features.new_empty(len(features), self._units)
+
+        def compute(columns: slice, piece: _Layer, _: Adam) -> None:
+            piece.inputs = features
+            torch.mm(features, piece.weight.T, out=outputs[:, columns]).add_(piece.bias)
+
+        self._in_pieces(compute)
+        self._lane.wait()
+        for layer in self._rest:
+            layer.inputs = outputs.relu_()
+            outputs = torch.addmm(layer.bias, layer.inputs, layer.weight.T)
         return outputs
 
-    def backward(self, logits: Tensor, same: Tensor) -> None:
-        """Sets the parameters' gradients of the mean cross-entropy of the first rows that were given to `forward`.
+    def step(self, logits: Tensor, same: Tensor, learning_rate: float) -> None:
+        """Moves the parameters by the mean cross-entropy of the first rows that were given to `forward`.
 
         Args:
             logits: (B, 2), the first rows of what `forward` gave.
             same: (B,) bool, True = same class.
+            learning_rate: step size.
         """
         error = (logits.softmax(1) - torch.stack([~same, same], 1).float()).div_(len(logits))
-        for layer in reversed(range(len(self._weights))):
-            inputs = self._inputs[layer][: len(error)]
-            weight, bias = self._gradients[layer]
-            torch.sum(error, 0, out=bias)
-            if layer:
-                torch.mm(error.T, inputs, out=weight)
-                error = torch.ops.aten.threshold_backward(error @ self._weights[layer], inputs, 0)
-            else:
-                self._first_gradient(error, inputs, weight)
-        for (weight, bias), (of_weight, of_bias) in zip(self._parameters, self._gradients, strict=True):
-            weight.grad, bias.grad = of_weight, of_bias
+        for layer in reversed(self._rest):
+            layer.set_gradients(error)
+            error = torch.ops.aten.threshold_backward(error @ layer.weight, layer.inputs[: len(error)], 0)
 
-    def _first(self, features: Tensor) -> Tensor:
-        weights = self._weights[0].unflatten(0, (self._pieces, -1)).transpose(1, 2)
-        with side_by_side(self._pieces):
-            outputs = torch.bmm(features.expand(self._pieces, -1, -1), weights)
-        return outputs.transpose(0, 1).flatten(1).add_(self._biases[0])
+        def move(columns: slice, piece: _Layer, optimizer: Adam) -> None:
+            piece.set_gradients(error[:, columns])
+            optimizer.learning_rate = learning_rate
+            optimizer.step()
 
-    def _first_gradient(self, error: Tensor, features: Tensor, gradient: Tensor) -> None:
-        errors = error.unflatten(1, (self._pieces, -1)).permute(1, 2, 0)
-        with side_by_side(self._pieces):
-            torch.bmm(errors, features.expand(self._pieces, -1, -1), out=gradient.unflatten(0, (self._pieces, -1)))
+        self._in_pieces(move)
+        self._optimizer.learning_rate = learning_rate
+        self._optimizer.step()
+
+    def _in_pieces(self, work: Callable[[slice, "_Layer", Adam], None]) -> None:
+        """Has work done on every piece of the first layer: on one here and now, on the others in the lane."""
+        here, *others = self._pieces
+        for piece in others:
+            self._lane.start(work, *piece)
+        work(*here)
+
+
+class _Layer:
+    """Some outputs of a layer, with the weights (F, D) and biases (F,) that they need."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.weight, self.bias = weight, bias
+        self.units = len(bias)
+        self.parameters = [weight, bias]
+        self.inputs = weight[:0]  # (P, D) of the last pass
+        self._gradients = [torch.empty_like(weight), torch.empty_like(bias)]
+
+    def set_gradients(self, error: Tensor) -> None:
+        """Sets the parameters' gradients from that of the first outputs (B, F)."""
+        weight, bias = self._gradients
+        torch.mm(error.T, self.inputs[: len(error)], out=weight)
+        torch.sum(error, 0, out=bias)
+        self.weight.grad, self.bias.grad = weight, bias

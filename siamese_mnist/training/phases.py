@@ -1,7 +1,8 @@
 """The two phases (report, section 3.1), each one visible loop."""
 
+import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +13,11 @@ from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import Design, log_odds, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.schedules import SCHEDULES
-from siamese_mnist.system.threads import side_by_side, without_subnormals
+from siamese_mnist.system.threads import Lane, without_subnormals
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.batches import LabelBatches, PairBatches
 from siamese_mnist.training.curve import Curve, TrainedPairs
-from siamese_mnist.training.dense import HEAD_PIECES, DenseHead
+from siamese_mnist.training.dense import DenseHead
 from siamese_mnist.training.divergence import PHASE_2_RATES, check_finite, check_weights
 from siamese_mnist.training.observers import HeldOutCurve, Observer, View
 from siamese_mnist.training.tape import Tape
@@ -132,7 +133,7 @@ def train(
     layers = model.dense_layers() if frozen and not on_labels else ()
     if layers and all(isinstance(each, HeldOutCurve) for each in observers) and len(observers) <= 1:
         held_out = next((each for each in observers if isinstance(each, HeldOutCurve)), None)
-        return _train_dense(PairBatches(model, data, pairs, protocol, generator), DenseHead(layers), held_out, progress)
+        return _train_dense(PairBatches(model, data, pairs, protocol, generator), layers, held_out, progress)
     kind = LabelBatches if on_labels else PairBatches
     batches = kind(model, data, pairs, protocol, generator)
     plans = [(_adam(model.decider(), protocol.learning_rate, protocol), protocol.learning_rate, 1)]
@@ -167,36 +168,57 @@ def train(
 
 
 def _train_dense(
-    batches: PairBatches, head: DenseHead, held_out: HeldOutCurve | None, progress: Progress
+    batches: PairBatches, layers: Sequence[nn.Linear], held_out: HeldOutCurve | None, progress: Progress
 ) -> TrainedPairs:
     """Phase 2 of dense layers on a frozen backbone: what `train` does, closer to the arithmetic.
 
     What is held out is measured in one product with the next batch, as both see the same weights.
     """
     model, protocol = batches.model, batches.protocol
-    optimizer = _adam(model.decider(), protocol.learning_rate, protocol)
     factor = SCHEDULES[protocol.schedule]
     trained = TrainedPairs()
-    features = batches.images.new_empty(protocol.batch_size + (held_out.size if held_out else 0), model.feature_dim)
     waiting: Tensor | None = None  # rows of what is held out
-    clock = time.perf_counter()
-    for update, (epoch, rows, bank, places) in enumerate(batches.banked(), start=1):
-        torch.index_select(bank, 0, places, out=features[: len(rows)])
-        same = batches.pairs.same[rows]
-        logits = _forward(head, features, len(rows), held_out, waiting)
-        loss = F.cross_entropy(logits, same.long())
-        check_finite(loss, "phase 2", update, batches.updates, protocol, *PHASE_2_RATES)
-        head.backward(logits, same)
-        optimizer.learning_rate = protocol.learning_rate * factor((update - 1) / batches.updates)
-        with side_by_side(HEAD_PIECES):
-            optimizer.step()
-        trained.add(epoch, loss, log_odds(logits), same, optimizer.learning_rate, time.perf_counter() - clock)
-        waiting = held_out.draw() if held_out else None
-        progress("phase 2", update, batches.updates)
+    with Lane() as lane:
+        head = DenseHead(layers, lambda some: _adam(some, protocol.learning_rate, protocol), lane)
         clock = time.perf_counter()
-    _forward(head, features, 0, held_out, waiting)
+        for update, (epoch, rows, features) in enumerate(_gathered(batches, held_out, lane), start=1):
+            same = batches.pairs.same[rows]
+            logits = _forward(head, features, len(rows), held_out, waiting)
+            loss = F.cross_entropy(logits, same.long())
+            check_finite(loss, "phase 2", update, batches.updates, protocol, *PHASE_2_RATES)
+            learning_rate = protocol.learning_rate * factor((update - 1) / batches.updates)
+            head.step(logits, same, learning_rate)
+            trained.add(epoch, loss, log_odds(logits), same, learning_rate, time.perf_counter() - clock)
+            waiting = held_out.draw() if held_out else None
+            progress("phase 2", update, batches.updates)
+            clock = time.perf_counter()
+        lane.wait()  # it still reads the features of the last batch
+        _forward(head, features, 0, held_out, waiting)
     check_weights(model, "phase 2", batches.updates, protocol, *PHASE_2_RATES)
     return trained
+
+
+def _gathered(batches: PairBatches, held_out: HeldOutCurve | None, lane: Lane) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Yields the epoch, the rows in the batch, and their features with room for those that are held out.
+
+    The lane copies the features of the next batch meanwhile.
+    """
+    size = batches.protocol.batch_size + (held_out.size if held_out else 0)
+    rooms = itertools.cycle(batches.images.new_empty(2, size, batches.model.feature_dim))
+    ready = None
+    for (epoch, rows, bank, places), room in zip(batches.banked(), rooms, strict=False):
+        lane.start(_copy_rows, bank, places, room[: len(rows)])
+        if ready is None:
+            lane.wait()  # before the bank changes; later on, every pass waits
+        else:
+            yield ready
+        ready = epoch, rows, room
+    if ready is not None:
+        yield ready
+
+
+def _copy_rows(source: Tensor, rows: Tensor, target: Tensor) -> None:
+    torch.index_select(source, 0, rows, out=target)
 
 
 def _forward(
@@ -206,7 +228,7 @@ def _forward(
     if held_out is None or held_out.bank is None or waiting is None:
         return head.forward(features[:count])
     end = count + len(waiting)
-    torch.index_select(held_out.bank, 0, waiting, out=features[count:end])
+    _copy_rows(held_out.bank, waiting, features[count:end])
     logits = head.forward(features[:end])
     same = held_out.pairs.same[waiting]
     held_out.note(F.cross_entropy(logits[count:], same.long()), log_odds(logits[count:]), same)

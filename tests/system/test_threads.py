@@ -1,5 +1,8 @@
 """Independent pieces on all cores, each operation with one thread."""
 
+import threading
+
+import pytest
 import torch
 
 from siamese_mnist.system import threads
@@ -35,3 +38,28 @@ def test_subnormals_are_zero_for_a_while():
             pass
         assert not bool((small * 0.1).any())
     assert bool((small * 0.1).any())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_lane_keeps_the_order(monkeypatch, count):
+    monkeypatch.setattr(threads, "cores", lambda: count)
+    done, seen = [], set()
+
+    def work(number):
+        done.append(number)
+        seen.add(threading.get_ident())
+
+    with threads.Lane() as lane:
+        for number in range(100):
+            lane.start(work, number)
+        lane.wait()
+        assert done == list(range(100))
+        assert (threading.get_ident() in seen) == (count == 1)
+
+
+def test_a_lane_tells_mistakes(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    with threads.Lane() as lane:
+        lane.start(divmod, 1, 0)
+        with pytest.raises(ZeroDivisionError):
+            lane.wait()

@@ -11,7 +11,7 @@ from siamese_mnist.parts.designs import build_model
 from siamese_mnist.parts.heads import HEADS
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.system.threads import threads
+from siamese_mnist.system.threads import Lane, threads
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.dense import DenseHead
 from siamese_mnist.training.observers import HeldOutCurve, Observer
@@ -22,20 +22,47 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+class _Noted(Adam):
+    """Adam that keeps the gradients it is given."""
+
+    def __init__(self, parameters):
+        super().__init__(parameters, learning_rate=1e-3)
+        self.seen = []
+
+    def step(self):
+        self.seen = [each.grad.clone() for each in self.parameters]
+        super().step()
+
+
 @pytest.mark.parametrize("units", [256, 5])
-def test_gradients_are_those_of_autograd(units):
+def test_gradients_and_steps_are_those_of_autograd(units):
     torch.manual_seed(0)
     layers = torch.nn.Linear(90, units), torch.nn.Linear(units, 32), torch.nn.Linear(32, 2)
     features, same = torch.randn(100, 90), torch.rand(64) > 0.3
-    head = DenseHead(layers)
-    logits = head.forward(features)
-    head.backward(logits[:64], same)
-    found = [parameter.grad.clone() for layer in layers for parameter in (layer.weight, layer.bias)]
-    expected = layers[2](F.relu(layers[1](F.relu(layers[0](features)))))
-    torch.testing.assert_close(logits, expected.detach())
     parameters = [parameter for layer in layers for parameter in (layer.weight, layer.bias)]
+    expected = layers[2](F.relu(layers[1](F.relu(layers[0](features)))))
     gradients = torch.autograd.grad(F.cross_entropy(expected[:64], same.long()), parameters)
+    copies = [each.detach().clone() for each in parameters]
+    optimizers = []
+
+    def noted(some):
+        optimizers.append(_Noted(some))
+        return optimizers[-1]
+
+    with Lane() as lane:
+        head = DenseHead(layers, noted, lane)
+        logits = head.forward(features)
+        torch.testing.assert_close(logits, expected.detach())
+        head.step(logits[:64], same, 1e-3)
+    *pieces, rest = optimizers
+    assert len(pieces) == (2 if units % 2 == 0 else 1)
+    found = [torch.cat(parts) for parts in zip(*(piece.seen for piece in pieces), strict=True)] + rest.seen
     torch.testing.assert_close(found, list(gradients), rtol=1e-4, atol=1e-7)
+    adam = Adam(copies, learning_rate=1e-3)
+    for copied, gradient in zip(copies, found, strict=True):
+        copied.grad = gradient
+    adam.step()
+    assert all(torch.equal(moved, copied) for moved, copied in zip(parameters, copies, strict=True))
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """An affine block and the max pooling after it, as one convolution.
 
-With fixed batch-norm statistics and no activation, three 2x2 convolutions are one 4x4 convolution and an offset of every
-place. The offsets differ at the right and bottom border only, where zeros come in between the convolutions.
+With fixed batch-norm statistics and no activation, three 2x2 convolutions are one 4x4 convolution and an offset of
+every place. The offsets differ at the right and bottom border only, where zeros come in between the convolutions.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ class PooledAffine:
         return torch.cat([_highest(_corners(x)), pooled], 1) if self._residual else pooled
 
 
-def _corners(x: Tensor) -> Sequence[Tensor]:
+def _corners(x: Tensor) -> list[Tensor]:
     """The four values (..., H // 2, W // 2) in every pooling window of (..., H, W)."""
     height, width = (side // 2 * 2 for side in x.shape[-2:])
     return [x[..., down:height:2, right:width:2] for down, right in _CORNERS]
