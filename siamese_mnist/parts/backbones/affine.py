@@ -4,15 +4,15 @@ With fixed batch-norm statistics and no activation, three 2x2 convolutions are o
 every place. The offsets differ at the right and bottom border only, where zeros come in between the convolutions.
 """
 
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from siamese_mnist.parts.backbones.pooling import corner_kernels, corners, highest
+
 _SIDE = 4  # of the kernel that three 2x2 kernels make
-_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))  # of a pooling window
 _REGISTER = 16  # filters that fill a vector register
 
 
@@ -48,27 +48,16 @@ class PooledAffine:
         offset = block(torch.zeros(1, channels, *size, dtype=torch.float64))[0, made:]
         self._by_corners = len(kernel) % _REGISTER != 0
         if self._by_corners:
-            kernel = torch.cat([F.pad(kernel, (right, 1 - right, down, 1 - down)) for down, right in _CORNERS])
-            offset = torch.cat(_corners(offset))
+            kernel = corner_kernels(kernel)
+            offset = torch.cat(corners(offset))
         self._kernel, self._offset = (each.float().to(device).contiguous() for each in (kernel, offset))
 
     def __call__(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) to (N, F or C + F, H // 2, W // 2)."""
         padded = F.pad(x, (0, _SIDE - 1, 0, _SIDE - 1))
         found = F.conv2d(padded, self._kernel, stride=2 if self._by_corners else 1).add_(self._offset)
-        pooled = _highest(found.chunk(4, 1) if self._by_corners else _corners(found))
-        return torch.cat([_highest(_corners(x)), pooled], 1) if self._residual else pooled
-
-
-def _corners(x: Tensor) -> list[Tensor]:
-    """The four values (..., H // 2, W // 2) in every pooling window of (..., H, W)."""
-    height, width = (side // 2 * 2 for side in x.shape[-2:])
-    return [x[..., down:height:2, right:width:2] for down, right in _CORNERS]
-
-
-def _highest(corners: Sequence[Tensor]) -> Tensor:
-    a, b, c, d = corners
-    return torch.maximum(torch.maximum(a, b), torch.maximum(c, d))
+        pooled = highest(found.chunk(4, 1) if self._by_corners else corners(found))
+        return torch.cat([highest(corners(x)), pooled], 1) if self._residual else pooled
 
 
 def _kernel(block: Affine, channels: int) -> Tensor:

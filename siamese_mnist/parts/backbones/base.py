@@ -29,6 +29,10 @@ class SharesPairs(ABC):
             (P, feature_dim) float32, the same as `forward` of the stacked pairs up to rounding.
         """
 
+    @abstractmethod
+    def twin_features(self, images: Tensor) -> Tensor:
+        """Features (N, feature_dim) of images (N, C, H, W) in [0, 1], each stacked with itself, as from `forward`."""
+
 
 class HasPlaces(ABC):
     """A backbone that knows what it sees where."""

@@ -24,13 +24,19 @@ class FewChannelsNorm(nn.BatchNorm2d):
         if usual or self.momentum is None or self.running_mean is None or self.running_var is None:
             return super().forward(x)
         normed, mean, variance = cast(tuple[Tensor, Tensor, Tensor], _Normed.apply(x, self.weight, self.bias, self.eps))
-        with torch.no_grad():
-            places = x.numel() // x.shape[1]
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * (places / max(1, places - 1)), self.momentum)
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
+        self.track(mean, variance, x.numel() // x.shape[1])
         return normed
+
+    @torch.no_grad()
+    def track(self, mean: Tensor, variance: Tensor, places: int) -> None:
+        """Moves the moving statistics towards those of a batch (C,), whose variance is that of all its places."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance * (places / max(1, places - 1)), self.momentum)
+        if self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
 
 
 class _Normed(torch.autograd.Function):

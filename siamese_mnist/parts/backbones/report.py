@@ -1,7 +1,7 @@
 """The report's residual CNN, with the defaults that Keras gives it."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import cast
 
@@ -13,12 +13,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.backbones.affine import PooledAffine
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, SharesPairs
+from siamese_mnist.parts.backbones.composed import pooled_in_training
+from siamese_mnist.parts.backbones.linear import in_training
 from siamese_mnist.parts.backbones.norm import FewChannelsNorm
+from siamese_mnist.parts.backbones.pooling import corners, highest
 from siamese_mnist.system.threads import for_each
 
 _FILTERS = (6, 16, 32, 64)
 _PADDING = 2
 _GPU_CHUNK = 2048
+_FEW = 2  # channels of images whose moments take less time than the layers
 
 
 class ResidualBlock(nn.Module):
@@ -44,13 +48,38 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) to (N, out_channels, H, W)."""
-        y = x
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            # "Same" padding of an even kernel goes to the right and the bottom in Keras.
-            y = norm(conv(F.pad(y, (0, 1, 0, 1))))
-            if self.activation:
-                y = F.relu(y)
+        if self._written_out(x):
+            y = in_training(x, *self._layers())
+        else:
+            y = x
+            for conv, norm in zip(self.convs, self.norms, strict=True):
+                # "Same" padding of an even kernel goes to the right and the bottom in Keras.
+                y = norm(conv(F.pad(y, (0, 1, 0, 1))))
+                if self.activation:
+                    y = F.relu(y)
         return torch.cat([x, y], 1) if self.residual else y
+
+    def pooled(self, x: Tensor, *, twice: bool = False) -> Tensor:
+        """Maps (N, in_channels, H, W) to (N, out_channels, H // 2, W // 2): the block and 2x2 max pooling.
+
+        Args:
+            x: the input, or, if `twice`, half of its channels, and the other half is the same.
+            twice: see `x`.
+        """
+        if x.requires_grad or x.shape[1] > _FEW or not self._written_out(x):
+            return F.max_pool2d(self(torch.cat([x, x], 1) if twice else x), 2)
+        convs, norms = self._layers()
+        first = convs[0].weight
+        y = pooled_in_training(x, sum(first.chunk(2, 1)) if twice else first, convs, norms)
+        same = highest(corners(x))
+        return torch.cat([*([same] * (2 if twice else 1) if self.residual else []), y], 1)
+
+    def _written_out(self, x: Tensor) -> bool:
+        """Whether the gradients of the layers are written out, and not autograd's."""
+        return self.training and not self.activation and not torch.is_autocast_enabled(x.device.type)
+
+    def _layers(self) -> tuple[list[nn.Conv2d], list[FewChannelsNorm]]:
+        return list(cast(Iterable[nn.Conv2d], self.convs)), list(cast(Iterable[FewChannelsNorm], self.norms))
 
     def folded(self) -> "ResidualBlock":
         """A copy for inference only, its batch norms folded into the convolutions."""
@@ -120,10 +149,20 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
         return self.places(x).flatten(1)
 
+    def twin_features(self, images: Tensor) -> Tensor:
+        """Maps images (N, C, H, W) in [0, 1], each stacked with itself, to features (N, feature_dim)."""
+        return self._places(images, twice=True).flatten(1)
+
     def places(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to the channels at every place of the last block: (N, K, F)."""
-        x = self._prepare(x).contiguous(memory_format=torch.channels_last)
-        return self._after_first(F.max_pool2d(self.blocks[0](x), 2), list(self.blocks[1:]))
+        return self._places(x)
+
+    def _places(self, x: Tensor, *, twice: bool = False) -> Tensor:
+        x = self._prepare(x)
+        for block in cast(Iterable[ResidualBlock], self.blocks):
+            x = block.pooled(x.contiguous(memory_format=torch.channels_last), twice=twice)
+            twice = False
+        return x.permute(0, 2, 3, 1).flatten(1, 2)
 
     @torch.no_grad()
     def pair_features(self, images: Tensor, left: Tensor, right: Tensor, chunk: int = 64) -> Tensor:
@@ -172,11 +211,6 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         if self.enlarge > 1:
             x = F.interpolate(x, scale_factor=float(self.enlarge), mode="bilinear")
         return F.pad(x, (_PADDING,) * 4)
-
-    def _after_first(self, x: Tensor, blocks: Sequence[nn.Module]) -> Tensor:
-        for block in blocks:
-            x = F.max_pool2d(block(x), 2)
-        return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _pooled_plainly(block: nn.Module, x: Tensor) -> Tensor:

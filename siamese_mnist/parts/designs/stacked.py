@@ -22,6 +22,8 @@ class Stacked(PairFusion):
 
     def class_features(self, images: Tensor) -> Tensor:
         """Features (N, D) of images (N, C, H, W), each stacked with itself."""
+        if isinstance(self.backbone, SharesPairs):
+            return self.backbone.twin_features(images)
         return cast(Tensor, self.backbone(torch.cat([images, images], 1)))
 
     def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
