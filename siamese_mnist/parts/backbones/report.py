@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
             return F.max_pool2d(self(torch.cat([x, x], 1) if twice else x), 2)
         convs, norms = self._layers()
         first = convs[0].weight
-        y = pooled_in_training(x, sum(first.chunk(2, 1)) if twice else first, convs, norms)
+        y = pooled_in_training(x, torch.add(*first.chunk(2, 1)) if twice else first, convs, norms)
         same = highest(corners(x))
         return torch.cat([*([same] * (2 if twice else 1) if self.residual else []), y], 1)
 
