@@ -288,9 +288,8 @@ for _limit in FALSE_MATCH_RATES:
 )
 def _log_loss(pairs: JudgedPairs) -> float:
     """Mean negative logarithm of the probability given to the truth, in nats."""
-    from sklearn.metrics import log_loss
-
-    return float(log_loss(pairs.same, pairs.probability))
+    of_truth = np.where(pairs.same, pairs.probability, 1 - pairs.probability)
+    return float(-np.log(np.maximum(of_truth, np.finfo(float).eps)).mean())
 
 
 @METRICS.register("brier_score")
@@ -303,9 +302,7 @@ def _log_loss(pairs: JudgedPairs) -> float:
 )
 def _brier_score(pairs: JudgedPairs) -> float:
     """Mean squared difference between the probability of "same" and the truth."""
-    from sklearn.metrics import brier_score_loss
-
-    return float(brier_score_loss(pairs.same, pairs.probability))
+    return float(np.square(pairs.probability - pairs.same).mean())
 
 
 def _weighted_cllr(w: WeightedPairs) -> FloatArray:
