@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from siamese_mnist_cli import options
-from siamese_mnist_cli.skipped import name_skipped_before
+from siamese_mnist_cli.skipped import located
 
 
 def demo(
@@ -28,14 +28,14 @@ def demo(
 
     The page is served on this machine only and loads nothing from the network. Ctrl-C ends it.
     """
+    place = located(run, runs_dir)
+
     import numpy as np
 
-    from siamese_mnist.demo.answers import choose, open_answers
+    from siamese_mnist.demo.answers import open_answers
     from siamese_mnist.demo.server import DemoServer
 
-    if run is None:
-        name_skipped_before(None, runs_dir)
-    answers = open_answers(choose(run, runs_dir), data_dir, np.random.default_rng())
+    answers = open_answers(place, data_dir, np.random.default_rng())
     with DemoServer(answers, port) as server:
         print(server.url, flush=True)
         if browser:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence, Sized
@@ -52,18 +53,20 @@ def enrol(
     images of a command are enrolled, or none.
     """
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.inference.galleryfile import changing, listed_examples, open_gallery, save_gallery
-    from siamese_mnist.inference.pictures import Picture, files_of, named_in
 
     wanted = [each for each in (name, folder, merge, remove) if each is not None]
     if len(wanted) > 1:
         raise UsageError("a name with images, --folder, --merge and --remove exclude each other; give one of them")
     if name is not None and not images:
         raise UsageError(f"no images of {name!r} are named; give one or more")
+    place = None if run is None else located(run, runs_dir)
+    from siamese_mnist.inference.galleryfile import changing, listed_examples, open_gallery, save_gallery
+    from siamese_mnist.inference.pictures import Picture, files_of, named_in
+
     pictures = [Picture(str(name), file) for file in files_of(images or ())] if folder is None else named_in(folder)
     if wanted:
         with changing(gallery):
-            kept = _opened(gallery, run, runs_dir, normalise, new=bool(pictures))
+            kept = _opened(gallery, place, normalise, new=bool(pictures))
             _enrol(kept, pictures)
             if merge is not None:
                 kept.merge(open_gallery(merge, kept.verifier))
@@ -108,16 +111,20 @@ def identify(
     """
     from siamese_mnist.errors import UsageError
     from siamese_mnist.evaluation.costs import check_prior
-    from siamese_mnist.inference.gallery import MAX_FPIR
-    from siamese_mnist.inference.pictures import PictureAnswer, files_of, identify_files
 
-    files = files_of(images or ())
-    if not files:
+    if not images:
         raise UsageError("no image is named; give image files or folders of them")
     if max_fpir is not None and max_fmr is not None:
         raise UsageError("--max-fpir and --max-fmr both decide the threshold; give one of them")
     check_prior(prior)
-    opened = _opened(gallery, run, runs_dir, normalise)
+    place = None if run is None else located(run, runs_dir)
+    if not os.path.lexists(gallery):
+        raise UsageError(f"there is no gallery {gallery}; `siamese-mnist enrol` makes one")
+    from siamese_mnist.inference.gallery import MAX_FPIR
+    from siamese_mnist.inference.pictures import PictureAnswer, files_of, identify_files
+
+    files = files_of(images)
+    opened = _opened(gallery, place, normalise)
     if max_fmr is None:
         max_fpir = MAX_FPIR if max_fpir is None else max_fpir
         expected = opened.expect(max_fpir)
@@ -125,7 +132,7 @@ def identify(
         expected = opened.expect_at(opened.verifier.operating_point(max_fmr=max_fmr).threshold)
     answers = identify_files(opened, files, expected, nearest=nearest, prior=prior)
     more = {**_expected_dict(expected, max_fpir), "prior": prior, "gallery": str(gallery), "run": opened.run}
-    if len(files) == 1 and not (images or [Path()])[0].is_dir():
+    if len(files) == 1 and not images[0].is_dir():
         answer = next(answers)
         if not isinstance(answer, PictureAnswer):
             raise UsageError(answer)
@@ -138,14 +145,13 @@ def identify(
         raise UsageError(f"{len(failures)} of {len(files)} images have no answer; they are listed above")
 
 
-def _opened(path: Path, run: str | None, runs_dir: Path, normalise: bool | None, *, new: bool = False) -> Gallery:
+def _opened(path: Path, place: Path | None, normalise: bool | None, *, new: bool = False) -> Gallery:
     """A gallery with its model; an empty one where `new` is allowed and there is none yet."""
     from siamese_mnist.errors import UsageError
     from siamese_mnist.inference.gallery import Gallery
     from siamese_mnist.inference.galleryfile import open_gallery
     from siamese_mnist.inference.verifier import load
 
-    place = None if run is None else located(run, runs_dir)
     verifier = None if place is None else load(place)
     if new and not path.exists():
         if verifier is None or place is None:

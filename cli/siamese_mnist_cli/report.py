@@ -1,14 +1,19 @@
 """`siamese-mnist report` and `siamese-mnist figures`: runs as a page, or as picture files."""
 
+from __future__ import annotations
+
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from siamese_mnist_cli import options
 from siamese_mnist_cli.skipped import name_skipped_below
 from siamese_mnist_cli.tables import safe
+
+if TYPE_CHECKING:
+    from siamese_mnist.runs.result import RunResult
 
 
 class Form(StrEnum):
@@ -31,11 +36,10 @@ def report(
     data_dir: options.DataDir = None,
 ) -> None:
     """Write one HTML file with the table, the verdicts and the pictures of a set of runs."""
-    from siamese_mnist.visualisation.html import choose_runs, write_report
+    runs = _chosen(run, runs_dir)
+    from siamese_mnist.visualisation.html import write_report
 
-    if not run:
-        name_skipped_below(runs_dir)
-    print(safe(write_report(choose_runs(run or (), runs_dir), output, data_dir)))
+    print(safe(write_report(runs, output, data_dir)))
 
 
 def figures(
@@ -48,9 +52,16 @@ def figures(
     data_dir: options.DataDir = None,
 ) -> None:
     """Write the pictures of the report as files."""
-    from siamese_mnist.visualisation.html import choose_runs, write_pictures
+    runs = _chosen(run, runs_dir)
+    from siamese_mnist.visualisation.html import write_pictures
+
+    for path in write_pictures(runs, output, form, data_dir):
+        print(safe(path))
+
+
+def _chosen(run: Runs, runs_dir: Path) -> list[RunResult]:
+    from siamese_mnist.runs.comparison import choose_runs
 
     if not run:
         name_skipped_below(runs_dir)
-    for path in write_pictures(choose_runs(run or (), runs_dir), output, form, data_dir):
-        print(safe(path))
+    return choose_runs(run or (), runs_dir)

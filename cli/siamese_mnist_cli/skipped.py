@@ -28,10 +28,10 @@ def name_skipped_before(variant: str | None, runs_dir: Path) -> None:
     name_skipped(find_newest(variant, runs_dir).skipped)
 
 
-def located(name: str, runs_dir: Path) -> Path:
+def located(name: str | None, runs_dir: Path) -> Path:
     """The run or bundle that a user means, see `inference.saved.locate`; damaged runs on the way are named."""
     from siamese_mnist.inference.saved import locate
 
-    if not os.path.lexists(name):
+    if name is None or not os.path.lexists(name):
         name_skipped_before(name, runs_dir)
     return locate(name, runs_dir)

@@ -16,10 +16,9 @@ from siamese_mnist.demo.nearest import Neighbour, Neighbours
 from siamese_mnist.demo.puzzles import Puzzle, puzzles
 from siamese_mnist.errors import UsageError
 from siamese_mnist.inference.explanation import Maps, occlusion
-from siamese_mnist.inference.saved import locate
 from siamese_mnist.inference.verifier import Verifier, load
 from siamese_mnist.runs.bundle import is_bundle, read_bundle
-from siamese_mnist.runs.store import find_newest, read_config, read_run
+from siamese_mnist.runs.store import read_config, read_run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,22 +112,6 @@ class Answers:
         assert self.digits is not None
         image: Image = self.digits.test.images[int(self.rng.choice(rows)), 0].numpy()
         return image
-
-
-def choose(run: str | None, runs_dir: str | Path) -> Path:
-    """The run or bundle that a user means, see `saved.locate`; without a name, the newest run of any variant.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    if run is not None:
-        return locate(run, runs_dir)
-    (found,) = find_newest(None, runs_dir).runs
-    if found is None:
-        raise UsageError(
-            f"no run in {runs_dir}; make one with `siamese-mnist run siamese --recipe fast`, or name another --runs-dir"
-        )
-    return Path(found.run_dir)
 
 
 def open_answers(place: Path, data_dir: str | Path | None, rng: np.random.Generator) -> Answers:

@@ -38,12 +38,22 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def locate(name: str, runs_dir: str | Path) -> Path:
+def locate(name: str | None, runs_dir: str | Path) -> Path:
     """The run or bundle that a user means: a path, or a variant, of which it is the newest run below `runs_dir`.
 
+    Without a name it is the newest run of any variant.
+
     Raises:
-        UsageError: if it is neither, or there is no run of the variant.
+        UsageError: if it is none of these, or there is no such run.
     """
+    if name is None:
+        (newest,) = find_newest(None, runs_dir).runs
+        if newest is None:
+            raise UsageError(
+                f"no run in {runs_dir}; make one with `siamese-mnist run siamese --recipe fast`, or name another "
+                "--runs-dir"
+            )
+        return Path(newest.run_dir)
     if is_bundle(name) or (Path(name) / "result.json").is_file():
         return Path(name)
     if name not in VARIANTS:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -19,8 +20,10 @@ from siamese_mnist.runs.folds import (
     fold_comparison,
     over_units,
 )
+from siamese_mnist.runs.reading import read_run
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.scored import scored_run, stacked
+from siamese_mnist.runs.store import scan_runs
 from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.settings.settings import Settings
 
@@ -219,6 +222,32 @@ def _names(settings: Sequence[Settings]) -> list[str]:
     if len({each.fold or 0 for each in settings}) > 1:
         settings = [replace(each, fold=None) for each in settings]
     return entry_names(settings)
+
+
+def choose_runs(run_dirs: Sequence[str | Path], runs_dir: str | Path) -> list[RunResult]:
+    """The named runs or, where none is named, the newest run of all settings below `runs_dir`.
+
+    Returns:
+        Runs by entry, in the order named or with the baseline first, and by seed. Verdicts compare every entry with the
+        first.
+
+    Raises:
+        RunError: if a named run is not complete, or damaged.
+        UsageError: if there is no run, or the runs cannot be set side by side.
+    """
+    if run_dirs:
+        runs = [read_run(each) for each in dict.fromkeys(Path(each) for each in run_dirs)]
+    else:
+        newest = {str(run.config): run for run in scan_runs(runs_dir, whole=True).runs}
+        runs = list(newest.values())
+    if not runs:
+        raise UsageError(f"no complete run below {runs_dir}; train one with `siamese-mnist run`, or see --runs-dir")
+    check_comparable(runs)
+    named = list(zip(entry_names([Settings.from_dict(run.config) for run in runs]), runs, strict=True))
+    order = list(dict.fromkeys(name for name, _ in named))
+    if not run_dirs:
+        order.sort(key=lambda name: (name != "baseline", name.partition(":")[0] != "baseline"))
+    return [run for _, run in sorted(named, key=lambda each: (order.index(each[0]), each[1].seed))]
 
 
 def what_seeds_vary(rows: Sequence[Row]) -> list[str]:

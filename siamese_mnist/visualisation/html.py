@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Metric
 from siamese_mnist.evaluation.metrics import headline_metrics
-from siamese_mnist.runs.comparison import Row, check_comparable, compare, what_seeds_vary
-from siamese_mnist.runs.store import RunResult, read_run, scan_runs
+from siamese_mnist.runs.comparison import Row, compare, what_seeds_vary
+from siamese_mnist.runs.store import RunResult
 from siamese_mnist.settings.entries import entry_names
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.files import unfinished
@@ -27,37 +27,11 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-def choose_runs(run_dirs: Sequence[str | Path], runs_dir: str | Path) -> list[RunResult]:
-    """The named runs or, where none is named, the newest run of all settings below `runs_dir`.
-
-    Returns:
-        Runs by entry, in the order named or with the baseline first, and by seed. Verdicts compare every entry with the
-        first.
-
-    Raises:
-        RunError: if a named run is not complete, or damaged.
-        UsageError: if there is no run, or the runs cannot be set side by side.
-    """
-    if run_dirs:
-        runs = [read_run(each) for each in dict.fromkeys(Path(each) for each in run_dirs)]
-    else:
-        newest = {str(run.config): run for run in scan_runs(runs_dir, whole=True).runs}
-        runs = list(newest.values())
-    if not runs:
-        raise UsageError(f"no complete run below {runs_dir}; train one with `siamese-mnist run`, or see --runs-dir")
-    check_comparable(runs)
-    named = list(zip(entry_names([Settings.from_dict(run.config) for run in runs]), runs, strict=True))
-    order = list(dict.fromkeys(name for name, _ in named))
-    if not run_dirs:
-        order.sort(key=lambda name: (name != "baseline", name.partition(":")[0] != "baseline"))
-    return [run for _, run in sorted(named, key=lambda each: (order.index(each[0]), each[1].seed))]
-
-
 def write_report(runs: Sequence[RunResult], output: str | Path, data_dir: str | Path | None = None) -> Path:
     """Writes the page of `runs` beside its place and renames it, so that no half page is ever seen.
 
     Args:
-        runs: as from `choose_runs`.
+        runs: as from `runs.comparison.choose_runs`.
         output: the HTML file; one that is there is replaced.
         data_dir: folder of the data set's files.
 
@@ -239,7 +213,7 @@ def write_pictures(
     """Writes the pictures of the page into a folder, one file each, and yields their places.
 
     Args:
-        runs: as from `choose_runs`.
+        runs: as from `runs.comparison.choose_runs`.
         folder: made if missing.
         form: "svg", "png" or another format of Matplotlib.
         data_dir: folder of the data set's files.

@@ -132,6 +132,35 @@ main()
 """
 
 
+WITHOUT_PYTORCH = """
+import sys
+sys.modules["torch"] = None
+from siamese_mnist_cli.main import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "siamees"],
+        ["compare", "siamees"],
+        ["predict", "nosuch", "a.png", "b.png"],
+        ["identify", "nosuch", "a.png"],
+        ["enrol", "new", "someone", "a.png", "--run", "nosuch"],
+        ["demo", "nosuch"],
+        ["report", "nosuch"],
+        ["figures", "nosuch"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_is_none_is_told_without_pytorch(words, tmp_path):
+    done = python("-c", WITHOUT_PYTORCH, *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert words[1] in done.stderr or "nosuch" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])
 def test_a_signal_during_imports(name, status):
     done = python("-c", SIGNAL_IN_AN_IMPORT.format(name))

@@ -8,7 +8,8 @@ import pytest
 
 import siamese_mnist as sm
 from siamese_mnist.runs.bundle import write_bundle
-from siamese_mnist.visualisation.html import choose_runs, page
+from siamese_mnist.runs.comparison import choose_runs
+from siamese_mnist.visualisation.html import page
 
 
 @pytest.fixture

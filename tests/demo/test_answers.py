@@ -10,10 +10,9 @@ from sklearn.neighbors import NearestNeighbors
 from siamese_mnist import load
 from siamese_mnist.data import DataError, LabeledImages
 from siamese_mnist.data.normalisation import normalise
-from siamese_mnist.demo.answers import choose, open_answers
+from siamese_mnist.demo.answers import open_answers
 from siamese_mnist.demo.digits import balanced, load_digits
 from siamese_mnist.demo.drawings import SIDE, seen
-from siamese_mnist.errors import UsageError
 from siamese_mnist.runs.bundle import write_bundle
 
 VARIANTS = ["baseline", "siamese"]
@@ -131,13 +130,6 @@ def test_without_data(fast):
     assert found.puzzles() == []
     assert found.sample(0) is None
     assert found.nearest(np.zeros((28, 28), np.uint8)) == []
-
-
-def test_the_newest_run_of_any_variant(runs_dir, finished, tmp_path):
-    assert choose(None, runs_dir) == Path(finished["siamese"].run_dir)
-    assert choose("baseline", runs_dir) == Path(finished["baseline"].run_dir)
-    with pytest.raises(UsageError, match="siamese-mnist run siamese --recipe fast"):
-        choose(None, tmp_path)
 
 
 def test_drawings(small):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.runs.comparison import compare
+from siamese_mnist.runs.comparison import choose_runs, compare
 from siamese_mnist.runs.store import RunError
-from siamese_mnist.visualisation.html import choose_runs, page, write_pictures, write_report
+from siamese_mnist.visualisation.html import page, write_pictures, write_report
 
 from ..demo.conftest import browser as browser
 from ..pages import axe_source, restored, troubles
