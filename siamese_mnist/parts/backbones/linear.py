@@ -122,12 +122,9 @@ def _weight_gradient(error: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
 
 def _sums_seen(error: Tensor) -> Tensor:
     """Sums (F, 2, 2) of errors (N, F, H, W) over all places where a tap sees no padding."""
-    channels = error.shape[1]
-    places = error.permute(0, 2, 3, 1)
-    total = _rows(error).sum(0).view(-1, channels).sum(0)
-    column, row = (border.reshape(-1, channels).sum(0) for border in (places[:, :, -1], places[:, -1]))
-    corner = places[:, -1, -1].sum(0)
-    return torch.stack([total, total - column, total - row, total - column - row + corner], 1).view(channels, 2, 2)
+    sums = error.permute(0, 2, 3, 1).sum(0)  # (H, W, F)
+    of_rows = torch.stack([sums.sum(0), sums[:-1].sum(0)])  # (2, W, F)
+    return torch.stack([of_rows.sum(1), of_rows[:, :-1].sum(1)], 1).permute(2, 0, 1)
 
 
 def _channels_last(x: Tensor) -> Tensor:
@@ -141,7 +138,7 @@ def _rows(x: Tensor) -> Tensor:
 
 def _repeated(values: Tensor, x: Tensor) -> Tensor:
     """Values of every channel (C,), for as many places as are in a row."""
-    return values.repeat(_together(x))
+    return values.expand(_together(x), -1).reshape(-1)
 
 
 def _together(x: Tensor) -> int:
