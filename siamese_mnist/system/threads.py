@@ -4,8 +4,10 @@ Where many small operations are run on pieces that do not depend on each other, 
 operation over all cores, as its threads never wait for each other.
 """
 
+import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
@@ -50,9 +52,11 @@ def without_subnormals() -> Iterator[None]:
     """
     before = not bool(torch.full((1,), 1e-38).mul_(0.1))
     torch.set_flush_denormal(True)
+    _HELPERS.dismiss()
     try:
         yield
     finally:
+        _HELPERS.dismiss()
         torch.set_flush_denormal(before)
 
 
@@ -111,6 +115,26 @@ def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
         torch.set_num_threads(before)
 
 
+class _Helpers(threading.local):
+    """Threads that wait for the calling thread's work: new ones for every call would begin with cold memory."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+        self._made_for = (0, 0)
+
+    def of(self, count: int) -> ThreadPoolExecutor:
+        if self._pool is None or self._made_for != (os.getpid(), count):  # a forked process has no threads
+            self._pool = ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,))
+            self._made_for = os.getpid(), count
+        return self._pool
+
+    def dismiss(self) -> None:
+        self._pool = None
+
+
+_HELPERS = _Helpers()
+
+
 def together(work: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
     """Results of `work` on every piece, on all `cores`, each with one thread; gradients and autocast as outside."""
     graded, cast = torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")
@@ -122,10 +146,16 @@ def together(work: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
         with torch.set_grad_enabled(graded), torch.autocast("cpu", kind, enabled=cast, cache_enabled=False):
             return work(piece)
 
+    last = len(pieces) - 1
+    helpers = min(cores() - 1, last)
+    waiting = [_HELPERS.of(helpers).submit(alone, piece) for piece in pieces] if helpers > 0 else []
     try:
-        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(alone, pieces))
+        torch.set_num_threads(1)
+        # This thread takes from the end what no helper has begun.
+        own = {at: alone(pieces[at]) for at in range(last, -1, -1) if not waiting or waiting[at].cancel()}
+        return [own[at] if at in own else waiting[at].result() for at in range(last + 1)]
     finally:
+        wait([each for each in waiting if not each.cancelled()])
         torch.set_num_threads(before)
 
 

@@ -63,3 +63,46 @@ def test_a_lane_tells_mistakes(monkeypatch):
         lane.start(divmod, 1, 0)
         with pytest.raises(ZeroDivisionError):
             lane.wait()
+
+
+def test_together_keeps_its_helpers_and_the_order(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 3)
+    meeting = threading.Barrier(3, timeout=10)
+
+    def work(piece):
+        meeting.wait()
+        return piece, threading.get_ident(), torch.get_num_threads(), torch.is_grad_enabled()
+
+    before, seen = torch.get_num_threads(), set()
+    with torch.no_grad():
+        for _ in range(3):
+            pieces, idents, counts, graded = zip(*threads.together(work, range(3)), strict=True)
+            assert (pieces, counts, graded) == ((0, 1, 2), (1, 1, 1), (False, False, False))
+            assert threading.get_ident() in idents
+            seen |= set(idents)
+    assert len(seen) == 3
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_together_tells_mistakes_once_all_is_done(cores, monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: cores)
+    assert threads.together(str, []) == []
+    assert threads.together(str, range(4)) == ["0", "1", "2", "3"]
+    for wrong in range(4):
+        with pytest.raises(ZeroDivisionError):
+            threads.together(lambda piece, wrong=wrong: 1 / (piece - wrong), range(4))
+
+
+def test_helpers_take_subnormals_as_the_calling_thread_does(monkeypatch):
+    monkeypatch.setattr(threads, "cores", lambda: 2)
+    meeting = threading.Barrier(2, timeout=10)
+
+    def work(_):
+        meeting.wait()
+        return bool(torch.full((1,), 1e-38).mul(0.1))
+
+    assert threads.together(work, range(2)) == [True, True]
+    with threads.without_subnormals():
+        assert threads.together(work, range(2)) == [False, False]
+    assert threads.together(work, range(2)) == [True, True]

@@ -1,10 +1,12 @@
 """Trained backbones on one core and on several: the same to the bit."""
 
+import threading
+
 import pytest
 import torch
 
 from siamese_mnist import draw_pairs
-from siamese_mnist.parts.backbones import convnet
+from siamese_mnist.parts.backbones import convnet, halves
 from siamese_mnist.parts.designs import build_model
 from siamese_mnist.settings.augmentation import Augmentation
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -13,16 +15,19 @@ from siamese_mnist.system.threads import ahead, threads
 from siamese_mnist.training.phases import silent, train
 
 
-def trained(small, cores, supervision):
+def trained(small, cores, options):
     """Weights and losses of a short training with distortions on so many cores."""
     settings = Settings.resolve(
-        "siamese", recipe="fast", backbone_options={"members": 2, "width": 4}, head_options={"members": 2}
+        "siamese",
+        recipe="fast",
+        backbone_options={"width": 4, **options},
+        head_options={"members": options.get("members", 1)},
     )
     parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}
     protocol = TrainingProtocol(
         train_pairs=200,
         epochs=2,
-        supervision=supervision,
+        supervision="labels",
         precision="bfloat16",
         learning_rate=1e-3,
         backbone_learning_rate=1e-3,
@@ -43,15 +48,28 @@ def trained(small, cores, supervision):
     return model.state_dict(), left.losses.all(), generator.get_state()
 
 
-def test_members_and_distortions_beside_each_other_change_no_bit(small, monkeypatch):
-    used = []
-    real = convnet.together
-    monkeypatch.setattr(convnet, "together", lambda *words: used.append(1) or real(*words))
-    state, losses, generator = trained(small, 1, "labels")
-    assert not used
+@pytest.mark.parametrize(
+    ("options", "room"),
+    [
+        ({"members": 2, "halves": False}, convnet),
+        ({"halves": True}, halves),
+        ({"members": 2, "halves": True}, halves),
+    ],
+)
+def test_what_is_computed_beside_each_other_changes_no_bit(small, options, room, monkeypatch):
+    where = set()
+    real = room.together
+
+    def watched(work, pieces):
+        return real(lambda piece: where.add(threading.get_ident()) or work(piece), pieces)
+
+    monkeypatch.setattr(room, "together", watched)
+    state, losses, generator = trained(small, 1, options)
+    assert where <= {threading.get_ident()}
     for cores in (2, 3):
-        found, course, end = trained(small, cores, "labels")
-        assert used
+        where.clear()
+        found, course, end = trained(small, cores, options)
+        assert len(where) > 1
         assert all(torch.equal(found[name], values) for name, values in state.items())
         assert torch.equal(course, losses)
         assert torch.equal(end, generator)

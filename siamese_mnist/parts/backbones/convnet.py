@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces
+from siamese_mnist.parts.backbones.halves import gradients_of, halved
 from siamese_mnist.system.threads import cores, together
 
 _MEAN, _DEVIATION = 0.13, 0.31  # of MNIST's pixels in [0, 1]
+_FEWEST = 2  # images that have statistics at a single place
 _SHIFTS = ((0, 0), (0, 1), (0, -1), (1, 0), (-1, 0))  # rows, columns
 
 
@@ -38,6 +40,8 @@ class ConvNet(nn.Module, HasPlaces):
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
         deep: whether the first and the last stage have a second convolution, too; six in all.
         slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation.
+        halves: whether both halves of a training batch are computed side by side, each normalised by its own
+            statistics (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741); the same on any number of cores.
 
     Raises:
         UsageError: if an option is out of range or the images are too small.
@@ -53,6 +57,7 @@ class ConvNet(nn.Module, HasPlaces):
         shifts: bool = False,
         deep: bool = False,
         slants: bool = False,
+        halves: bool = False,
     ) -> None:
         super().__init__()
         if width < 1 or members < 1:
@@ -61,6 +66,7 @@ class ConvNet(nn.Module, HasPlaces):
             raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for convnet; it needs 8 x 8")
         self.shifts = shifts
         self.slants = slants
+        self.halves = halves
         self.members = nn.ModuleList(_member(in_channels, width, deep) for _ in range(members))
         self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
@@ -82,9 +88,11 @@ class ConvNet(nn.Module, HasPlaces):
 
     def _features(self, x: Tensor) -> Tensor:
         parameters = list(self.members.parameters())
-        several = len(self.members) > 1 and cores() > 1 and x.device.type == "cpu"
         plain = x.requires_grad or not torch.is_grad_enabled() or not all(each.requires_grad for each in parameters)
-        if not several or not self.training or plain:
+        beside = self.training and not plain and x.device.type == "cpu"
+        if self.training and self.halves and len(x) >= 2 * _FEWEST:
+            return halved([cast(nn.Sequential, member) for member in self.members], x, beside=beside)
+        if len(self.members) == 1 or cores() == 1 or not beside:
             return torch.cat([_mean(member, x) for member in self.members], 1)
         return cast(Tensor, _Members.apply(x, list(self.members), *parameters))
 
@@ -102,7 +110,7 @@ class _Members(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         parts = list(zip(context.found, context.owned, gradients[0].chunk(len(context.found), 1), strict=True))
-        found = together(lambda part: torch.autograd.grad(*part), parts)
+        found = together(lambda part: gradients_of(*part), parts)
         return None, None, *(gradient for member in found for gradient in member)
 
 

@@ -295,9 +295,9 @@ def tiled(left: Tensor, right: Tensor, tile: int, score: Callable[[Tensor, Tenso
     return matrix
 
 
-def chunkwise(images: Tensor, work: Callable[[Tensor], Tensor]) -> Tensor:
-    """Rows of what `work` gives for images (N, ...), chunk by chunk, on all cores, without gradients."""
-    chunks = images.split(_EMBEDDED)
+def chunkwise(images: Tensor, work: Callable[[Tensor], Tensor], size: int = _EMBEDDED) -> Tensor:
+    """Rows of what `work` gives for images (N, ...), `size` at a time, on all cores, without gradients."""
+    chunks = images.split(size)
     found: list[Any] = [None] * len(chunks)
 
     def keep(number: int) -> None:

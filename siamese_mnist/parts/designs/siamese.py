@@ -1,6 +1,7 @@
 """Late fusion: each image is seen alone, and two embeddings are compared."""
 
 from abc import abstractmethod
+from functools import partial
 from typing import cast
 
 import torch
@@ -112,7 +113,7 @@ class LateFusion(Design):
 
     def _embedded_sides(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings (N, E) of images (N, C, H, W) as left and as right ones."""
-        left, right = (torch.cat([self._embed_side(chunk, side) for chunk in images.split(CHUNK)]) for side in (0, 1))
+        left, right = (chunkwise(images, partial(self._embed_side, side=side), CHUNK) for side in (0, 1))
         return left, right
 
 
@@ -135,7 +136,7 @@ class Siamese(SharedBackbone, LateFusion):
         return self.head.score(left, right)
 
     def _embedded_sides(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        embeddings = torch.cat([self._embed_side(chunk, 0) for chunk in images.split(CHUNK)])
+        embeddings = chunkwise(images, self.embed_batch, CHUNK)
         return embeddings, embeddings
 
 
