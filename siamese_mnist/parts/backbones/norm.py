@@ -21,7 +21,7 @@ class FewChannelsNorm(nn.BatchNorm2d):
         """Maps (N, C, H, W) to (N, C, H, W)."""
         usual = not self.training or not x.is_contiguous(memory_format=torch.channels_last)
         usual = usual or x.dtype != self.weight.dtype  # as under autocast
-        if usual or self.momentum is None or self.running_mean is None or self.running_var is None:
+        if usual:
             return super().forward(x)
         normed, mean, variance = cast(tuple[Tensor, Tensor, Tensor], _Normed.apply(x, self.weight, self.bias, self.eps))
         self.track(mean, variance, x.numel() // x.shape[1])
@@ -29,14 +29,16 @@ class FewChannelsNorm(nn.BatchNorm2d):
 
     @torch.no_grad()
     def track(self, mean: Tensor, variance: Tensor, places: int) -> None:
-        """Moves the moving statistics towards those of a batch (C,), whose variance is that of all its places."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.momentum is not None
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance * (places / max(1, places - 1)), self.momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
+        """Moves the moving statistics, if any, towards those of a batch (C,), whose variance is that of all its places.
+
+        Without a momentum they are the mean over all batches, as `torch.nn.BatchNorm2d` has it.
+        """
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
+            return
+        self.num_batches_tracked.add_(1)
+        share = 1 / int(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * (places / max(1, places - 1)), share)
 
 
 class _Normed(torch.autograd.Function):
