@@ -190,9 +190,9 @@ RECIPES.add(
     Recipe(
         protocol=dataclasses.replace(
             _FROM_SCRATCH,
-            train_pairs=80_000,
+            train_pairs=96_000,
             extra_classes="rotated",
-            batch_size=128,
+            batch_size=80,
             learning_rate=3e-3,
             backbone_learning_rate=3e-3,
             augmentation=Augmentation(rotate=15, scale=0.25, shear=0.3, shift=2.5, elastic=1.0, stroke=1.0),
@@ -200,13 +200,14 @@ RECIPES.add(
         ),
         parts=Parts(
             backbone="convnet",
-            backbone_options={"members": 3, "deep": True, "slants": True},
+            backbone_options={"members": 3, "deep": True, "fine": True, "slants": True},
             head="distance",
             head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 3},
-            loss="normalized-softmax",
+            loss="cosface",
+            loss_options={"margin": 0.2, "scale": 20.0},
         ),
     ),
-    summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks, "
-    "slanted views. "
+    summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks "
+    "of the full resolution, a margin between classes, slanted views. "
     "`siamese-mnist run siamese --recipe new-classes --dataset glyphs --split classes+groups`.",
 )

@@ -36,3 +36,11 @@ def test_features_are_means_of_views_in_evaluation_alone(small, options, views, 
         mean = net.eval()(images)
     assert len(seen) == views
     torch.testing.assert_close(mean, sum(seen) / views)
+
+
+def test_a_fine_stem_sees_the_full_resolution():
+    net = ConvNet(1, width=8, fine=True, deep=True)
+    first, *_, last = [layer for layer in net.members[0] if isinstance(layer, torch.nn.Conv2d)]
+    assert first.stride == (1, 1)
+    assert first.kernel_size == (3, 3)
+    assert net(torch.rand(2, 1, 28, 28)).shape == (2, last.out_channels)

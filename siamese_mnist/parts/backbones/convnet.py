@@ -39,6 +39,7 @@ class ConvNet(nn.Module, HasPlaces):
         members: independent networks whose features are concatenated; a head with as many members averages them.
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
         deep: whether the first and the last stage have a second convolution, too; six in all.
+        fine: whether the stem is three 3x3 convolutions, two of them at the full resolution with half the channels.
         slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation.
         halves: whether both halves of a training batch are computed side by side, each normalised by its own
             statistics (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741); the same on any number of cores.
@@ -56,6 +57,7 @@ class ConvNet(nn.Module, HasPlaces):
         members: int = 1,
         shifts: bool = False,
         deep: bool = False,
+        fine: bool = False,
         slants: bool = False,
         halves: bool = False,
     ) -> None:
@@ -67,7 +69,7 @@ class ConvNet(nn.Module, HasPlaces):
         self.shifts = shifts
         self.slants = slants
         self.halves = halves
-        self.members = nn.ModuleList(_member(in_channels, width, deep) for _ in range(members))
+        self.members = nn.ModuleList(_member(in_channels, width, deep, fine) for _ in range(members))
         self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
 
@@ -132,9 +134,9 @@ def _slanted(x: Tensor, slant: tuple[tuple[float, float], tuple[float, float]]) 
     )
 
 
-def _member(in_channels: int, width: int, deep: bool) -> nn.Sequential:
+def _member(in_channels: int, width: int, deep: bool, fine: bool) -> nn.Sequential:
     return nn.Sequential(
-        *_convolution(in_channels, width, kernel=5, stride=2),
+        *(_fine_stem(in_channels, width) if fine else _convolution(in_channels, width, kernel=5, stride=2)),
         *(_convolution(width, width, kernel=3) if deep else ()),
         nn.MaxPool2d(2),
         *_convolution(width, 2 * width, kernel=3),
@@ -143,6 +145,16 @@ def _member(in_channels: int, width: int, deep: bool) -> nn.Sequential:
         *_convolution(2 * width, 4 * width, kernel=3),
         *(_convolution(4 * width, 4 * width, kernel=3) if deep else ()),
     )
+
+
+def _fine_stem(in_channels: int, width: int) -> list[nn.Module]:
+    half = max(1, width // 2)
+    return [
+        *_convolution(in_channels, half, kernel=3),
+        *_convolution(half, half, kernel=3),
+        nn.MaxPool2d(2),
+        *_convolution(half, width, kernel=3),
+    ]
 
 
 def _convolution(channels: int, filters: int, *, kernel: int, stride: int = 1) -> list[nn.Module]:
