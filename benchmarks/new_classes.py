@@ -21,6 +21,7 @@ from siamese_mnist.system.machine import made_by
 DESIGNS = ["siamese", "baseline:backbone=convnet", "pseudo-siamese", "central-surround", "cross-attention"]
 LOSSES = [
     "normalized-softmax",
+    "cosface",
     "supcon",
     "arcface",
     "proxy-anchor",
