@@ -76,7 +76,8 @@ rotated`).
 
 ## Losses
 
-Recipe `short`, with turned classes, on {2 * LOSS_PAIRS:,} images. All have the options that they have by default.
+Recipe `short`, with turned classes, on {2 * LOSS_PAIRS:,} images. All have the options that they have by default;
+`siamese` alone has the recipe's, `supcon`. Seconds are of one thread beside other programs.
 
 {_table(losses)}
 """
