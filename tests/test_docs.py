@@ -74,7 +74,7 @@ NOT_RUN = {
 # Less work in snippets: page, text, what stands in its place.
 SHORTER = [
     ("studies.md", "--recipe short --trials 12", "--recipe short --trials 3"),
-    ("stress.md", "explanations.py siamese --pairs 60", "explanations.py siamese --pairs 6"),
+    ("stress.md", "explanations.py siamese\n", "explanations.py siamese --pairs 6\n"),
     ("using.md", "draw_pairs(labels, 2000", "draw_pairs(labels[:20], 60"),
     ("using.md", "epochs=3", "epochs=1"),
 ]
