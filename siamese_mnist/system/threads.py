@@ -93,28 +93,6 @@ class Lane:
         self._started = []
 
 
-def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
-    """Calls `work` on every piece without gradients, on all `cores`, each piece with one thread."""
-    pieces = list(pieces)
-    if len(pieces) == 1 or cores() == 1:
-        with torch.no_grad():
-            for piece in pieces:
-                work(piece)
-        return
-    before = torch.get_num_threads()
-
-    def alone(piece: T) -> None:
-        with torch.no_grad():
-            work(piece)
-
-    try:
-        with ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for _ in pool.map(alone, pieces):
-                pass
-    finally:
-        torch.set_num_threads(before)
-
-
 class _Helpers(threading.local):
     """Threads that wait for the calling thread's work: new ones for every call would begin with cold memory."""
 
@@ -157,6 +135,16 @@ def together(work: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
     finally:
         wait([each for each in waiting if not each.cancelled()])
         torch.set_num_threads(before)
+
+
+def for_each(work: Callable[[T], None], pieces: Iterable[T]) -> None:
+    """Calls `work` on every piece without gradients, on all `cores`, each piece with one thread; one alone with all."""
+    pieces = list(pieces)
+    with torch.no_grad():
+        if len(pieces) == 1:
+            work(pieces[0])
+        else:
+            together(work, pieces)
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

@@ -1,7 +1,7 @@
 """A modern small convolutional trunk, single or as an ensemble."""
 
 import math
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces
-from siamese_mnist.parts.backbones.halves import gradients_of, halved
-from siamese_mnist.system.threads import cores, together
+from siamese_mnist.parts.backbones.halves import halved
+from siamese_mnist.parts.backbones.parallel import side_by_side
+from siamese_mnist.system.threads import cores
 
 _MEAN, _DEVIATION = 0.13, 0.31  # of MNIST's pixels in [0, 1]
 _FEWEST = 2  # images that have statistics at a single place
@@ -92,28 +93,13 @@ class ConvNet(nn.Module, HasPlaces):
         parameters = list(self.members.parameters())
         plain = x.requires_grad or not torch.is_grad_enabled() or not all(each.requires_grad for each in parameters)
         beside = self.training and not plain and x.device.type == "cpu"
+        members = [cast(nn.Sequential, member) for member in self.members]
         if self.training and self.halves and len(x) >= 2 * _FEWEST:
-            return halved([cast(nn.Sequential, member) for member in self.members], x, beside=beside)
-        if len(self.members) == 1 or cores() == 1 or not beside:
-            return torch.cat([_mean(member, x) for member in self.members], 1)
-        return cast(Tensor, _Members.apply(x, list(self.members), *parameters))
-
-
-class _Members(torch.autograd.Function):
-    """Members side by side, in both directions; their parameters are inputs, so that these get the gradients."""
-
-    @staticmethod
-    def forward(context: Any, x: Tensor, members: list[nn.Module], *_parameters: Tensor) -> Tensor:
-        with torch.enable_grad():
-            context.found = together(lambda member: _mean(member, x), members)
-        context.owned = [list(member.parameters()) for member in members]
-        return torch.cat([each.detach() for each in context.found], 1)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        parts = list(zip(context.found, context.owned, gradients[0].chunk(len(context.found), 1), strict=True))
-        found = together(lambda part: gradients_of(*part), parts)
-        return None, None, *(gradient for member in found for gradient in member)
+            return halved(members, x, beside=beside)
+        if len(members) == 1 or cores() == 1 or not beside:
+            return torch.cat([_mean(member, x) for member in members], 1)
+        owned = [list(member.parameters()) for member in members]
+        return torch.cat(side_by_side(lambda member: _mean(member, x), members, owned), 1)
 
 
 def _mean(member: nn.Module, x: Tensor) -> Tensor:

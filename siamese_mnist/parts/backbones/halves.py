@@ -1,13 +1,13 @@
 """Both halves of a batch side by side, each on one core and with batch statistics of its own."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from siamese_mnist.system.threads import together
+from siamese_mnist.parts.backbones.parallel import side_by_side
 
 Statistics = list[tuple[Tensor, Tensor]]
 """Mean and variance (C,) of every batch norm."""
@@ -16,6 +16,7 @@ Statistics = list[tuple[Tensor, Tensor]]
 class _Piece(NamedTuple):
     member: nn.Sequential
     x: Tensor  # (n, C, H, W)
+    statistics: Statistics  # of its pass
 
 
 def halved(members: Sequence[nn.Sequential], x: Tensor, *, beside: bool) -> Tensor:
@@ -32,68 +33,33 @@ def halved(members: Sequence[nn.Sequential], x: Tensor, *, beside: bool) -> Tens
     Returns:
         (N, F), the members' means over all places, concatenated.
     """
-    pieces = [_Piece(member, x[start::2]) for member in members for start in range(2)]
+    pieces = [_Piece(member, x[start::2], []) for member in members for start in range(2)]
+    found: Sequence[Tensor]
     if beside:
-        statistics: list[Statistics] = []
-        parameters = [each for member in members for each in member.parameters()]
-        found = _Pieces.apply(pieces, statistics, *parameters)
+        found = side_by_side(_features, pieces, [list(piece.member.parameters()) for piece in pieces])
     else:
-        both = [_forward(piece) for piece in pieces]
-        found, statistics = [features for features, _ in both], [each for _, each in both]
-    for number, member in enumerate(members):
-        _note(member, statistics[2 * number : 2 * number + 2])
-    features = [_in_turn(*found[start : start + 2]) for start in range(0, len(found), 2)]
-    return torch.cat(features, 1)
+        found = [_features(piece) for piece in pieces]
+    for even, odd in zip(pieces[::2], pieces[1::2], strict=True):
+        _note(even.member, even.statistics, odd.statistics)
+    return torch.cat([_in_turn(even, odd) for even, odd in zip(found[::2], found[1::2], strict=True)], 1)
 
 
-class _Pieces(torch.autograd.Function):
-    """Pieces side by side, in both directions; parameters are inputs, so that these get the gradients."""
-
-    @staticmethod
-    def forward(
-        context: Any, pieces: list[_Piece], statistics: list[Statistics], *_parameters: Tensor
-    ) -> tuple[Tensor, ...]:
-        with torch.enable_grad():
-            found = together(_forward, pieces)
-        context.found = [features for features, _ in found]
-        context.owned = [list(piece.member.parameters()) for piece in pieces]
-        statistics += [each for _, each in found]
-        return tuple(features.detach() for features in context.found)
-
-    @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        parts = list(zip(context.found, context.owned, gradients, strict=True))
-        found = together(lambda part: gradients_of(*part), parts)
-        halves = zip(found[::2], found[1::2], strict=True)
-        return None, None, *(one + other for both in halves for one, other in zip(*both, strict=True))
-
-
-def gradients_of(features: Tensor, parameters: Sequence[Tensor], gradient: Tensor) -> tuple[Tensor, ...]:
-    """Gradients of parameters from the features' gradient.
-
-    Given as a factor: PyTorch loads its symbolic algebra where a gradient is given, which takes half a second.
-    """
-    with torch.enable_grad():
-        return torch.autograd.grad((features * gradient).sum(), parameters)
-
-
-def _forward(piece: _Piece) -> tuple[Tensor, Statistics]:
+def _features(piece: _Piece) -> Tensor:
     x = piece.x
-    statistics: Statistics = []
     for layer in piece.member:
         if isinstance(layer, nn.BatchNorm2d):
             mean, variance = layer.weight.new_zeros(2, layer.num_features)
             x = F.batch_norm(x, mean, variance, layer.weight, layer.bias, training=True, momentum=1.0, eps=layer.eps)
-            statistics.append((mean, variance))
+            piece.statistics.append((mean, variance))
         else:
             x = layer(x)
-    return x.mean((2, 3)), statistics
+    return x.mean((2, 3))
 
 
 @torch.no_grad()
-def _note(member: nn.Sequential, halves: list[Statistics]) -> None:
+def _note(member: nn.Sequential, even: Statistics, odd: Statistics) -> None:
     norms = [layer for layer in member if isinstance(layer, nn.BatchNorm2d)]
-    for norm, first, second in zip(norms, *halves, strict=True):
+    for norm, first, second in zip(norms, even, odd, strict=True):
         for kept, one, other in zip((norm.running_mean, norm.running_var), first, second, strict=True):
             cast(Tensor, kept).lerp_((one + other) / 2, cast(float, norm.momentum))
         cast(Tensor, norm.num_batches_tracked).add_(1)
