@@ -85,14 +85,16 @@ def _print_summary(result: Any) -> None:
 
 
 def _guessing(result: Any) -> str | None:
-    """A sentence where the interval of the accuracy reaches down to that of a constant answer."""
-    from siamese_mnist.runs.scored import run_intervals, scored_run
+    """A sentence where the interval of the accuracy, that of `compare`, reaches down to a constant answer's."""
+    from siamese_mnist.runs.folds import entry_intervals
+    from siamese_mnist.runs.scored import scored_run
 
     scored = scored_run(result)
-    low, high = run_intervals([scored], ["accuracy"])["accuracy"]
+    found = entry_intervals([[scored]], ["accuracy"])
     share = float(scored.columns["same"].mean())
-    if result.collapsed or low > max(share, 1 - share):
+    if result.collapsed or "accuracy" not in found or found["accuracy"][0] > max(share, 1 - share):
         return None
+    low, high = found["accuracy"]
     return (
         f"these answers are not shown to be better than guessing (accuracy {low:.4f} to {high:.4f}); more images, more "
         "training, or --recipe fast where the design is Siamese, may help"

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import typer
+from siamese_mnist_cli.app import app
 
 from siamese_mnist.runs import experiment
 
@@ -140,25 +143,37 @@ main()
 """
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["run", "siamees"],
-        ["compare", "siamees"],
-        ["predict", "nosuch", "a.png", "b.png"],
-        ["identify", "nosuch", "a.png"],
-        ["enrol", "new", "someone", "a.png", "--run", "nosuch"],
-        ["demo", "nosuch"],
-        ["report", "nosuch"],
-        ["figures", "nosuch"],
-    ],
-    ids=lambda words: words[0],
-)
-def test_a_name_that_is_none_is_told_without_pytorch(words, tmp_path):
-    done = python("-c", WITHOUT_PYTORCH, *words, cwd=tmp_path)
+MISNAMED = {
+    "run": ["siamees"],
+    "compare": ["siamees"],
+    "study": ["siamees"],
+    "stress": ["nosuch"],
+    "evaluate": ["nosuch.csv"],
+    "report": ["nosuch"],
+    "figures": ["nosuch"],
+    "predict": ["nosuch", "a.png", "b.png"],
+    "explain": ["nosuch", "a.png", "b.png"],
+    "enrol": ["new", "someone", "a.png", "--run", "nosuch"],
+    "identify": ["nosuch", "a.png"],
+    "demo": ["nosuch"],
+    "bundle": ["nosuch", "digits.zip"],
+    "export": ["nosuch"],
+    "list": ["nosuch"],
+}
+NAMELESS = {"audit", "runs"}
+
+
+def test_every_command_is_misnamed_something():
+    assert MISNAMED.keys() | NAMELESS == typer.main.get_command(app).commands.keys()
+
+
+@pytest.mark.parametrize("command", MISNAMED)
+def test_a_name_that_is_none_is_told_without_pytorch(command, tmp_path):
+    done = python("-c", WITHOUT_PYTORCH, command, *MISNAMED[command], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert words[1] in done.stderr or "nosuch" in done.stderr
+    assert re.search("siamees|nosuch", done.stderr)
     assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(("name", "status"), [("INT", 130), ("TERM", 143)])

@@ -47,6 +47,15 @@ def test_no_warning_where_answers_are_better_than_guessing(command, tmp_path):
     assert "guessing" not in command("run", "siamese", *words, "--runs-dir", tmp_path).err
 
 
+def test_the_warning_is_over_classes_where_they_are_new(command, tmp_path):
+    """Six known digits teach little of two others: over images the interval is narrow, over two classes it is not."""
+    words = ("--recipe", "short", "--split", "classes", "--train-pairs", "2000", "--test-pairs", "2000")
+    done = command("run", "siamese", *words, "--runs-dir", tmp_path)
+    (result,) = (json.loads(path.read_text()) for path in tmp_path.glob("*/result.json"))
+    assert result["test"]["accuracy"] > 0.55
+    assert "not shown to be better than guessing" in done.err
+
+
 def test_options_reach_the_settings(command, tmp_path):
     arguments = ["--backbone-arg", "blocks=1", "--head-arg", "embedding_dim=8", "--loss-arg", "neg_margin=0.25"]
     arguments += ["--batch-size", "50", "--learning-rate", "0.01", "--no-curve"]
