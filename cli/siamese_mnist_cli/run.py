@@ -95,9 +95,10 @@ def _guessing(result: Any) -> str | None:
     if result.collapsed or "accuracy" not in found or found["accuracy"][0] > max(share, 1 - share):
         return None
     low, high = found["accuracy"]
+    other = ", or --recipe fast where the design is Siamese," if result.config["recipe"] == "report" else ""
     return (
-        f"these answers are not shown to be better than guessing (accuracy {low:.4f} to {high:.4f}); more images, more "
-        "training, or --recipe fast where the design is Siamese, may help"
+        f"these answers are not shown to be better than guessing (accuracy {low:.4f} to {high:.4f}); more images or "
+        f"more training{other} may help"
     )
 
 
