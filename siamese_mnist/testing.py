@@ -32,7 +32,7 @@ from siamese_mnist.evaluation.judged import Weighing
 from siamese_mnist.evaluation.metrics import compute
 from siamese_mnist.inference.gallery import Gallery
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.backbones import BACKBONES, create_backbone
+from siamese_mnist.parts.backbones import BACKBONES, HasPlaces, SharesPairs, create_backbone
 from siamese_mnist.parts.designs import build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss
@@ -48,6 +48,8 @@ _FEW_PAIRS = 80
 
 def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
     """Checks that a backbone maps images to `feature_dim` finite features, with finite gradients, the same every time.
+
+    One that `SharesPairs` has to give what it gives for stacked images, one that `HasPlaces` features of each place.
 
     Args:
         name: name in `BACKBONES`.
@@ -68,6 +70,35 @@ def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
     with torch.no_grad():
         same = torch.equal(backbone.eval()(images), twin.eval()(images))
     assert same, f"backbone {name}: a copy with the same state gives other features; keep all state in it"
+    if isinstance(backbone, SharesPairs):
+        _check_shared_pairs(
+            name, _seeded(lambda: create_backbone(name, in_channels=2 * in_channels, **options)), images
+        )
+    if isinstance(backbone, HasPlaces):
+        places = backbone.places(images)
+        shaped = places.ndim == 3 and len(places) == len(images)
+        assert shaped, f"backbone {name}: places have shape {tuple(places.shape)}, not (N, K, F)"
+        assert torch.isfinite(places).all(), f"backbone {name}: places are not finite"
+
+
+@torch.no_grad()
+def _check_shared_pairs(name: str, backbone: nn.Module, images: Tensor) -> None:
+    assert isinstance(backbone, SharesPairs)
+    left = torch.arange(len(images))
+    right = left.flip(0)
+    apart = backbone.eval()(torch.cat([images[left], images[right]], 1))
+    shared = backbone.pair_features(images, left, right)
+    assert _close(shared, apart), f"backbone {name}: pair_features are not those of the stacked images"
+    for training in (False, True):
+        one, other = (copy.deepcopy(backbone).train(training) for _ in range(2))
+        apart, twins = one(torch.cat([images, images], 1)), other.twin_features(images)
+        assert _close(twins, apart), f"backbone {name}: twin_features are not those of an image stacked with itself"
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Whether both are the same up to rounding, for features of any size."""
+    room = 1e-3 * float(expected.abs().max())
+    return found.shape == expected.shape and torch.allclose(found, expected, rtol=1e-3, atol=room)
 
 
 def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:

@@ -3,11 +3,12 @@
 import re
 
 import pytest
+import torch
 
 import siamese_mnist as sm
 from siamese_mnist import testing
 from siamese_mnist.parts.heads import StackedHead
-from siamese_mnist.registry import UnknownPartError
+from siamese_mnist.registry import UnknownPartError, options_of
 from siamese_mnist.settings.settings import Settings
 
 BUILT_IN_HEADS = [part.name for part in sm.HEADS.parts() if part.origin == "built in"]
@@ -35,6 +36,19 @@ LOSS_HEADS = [name for name in BUILT_IN_HEADS if sm.HEADS[name].losses]
 @pytest.mark.parametrize("name", ["report", "convnet", "torchvision:resnet18", "torchvision:squeezenet1_1"])
 def test_backbone_keeps_its_contract(name, in_channels):
     testing.check_backbone(name, in_channels=in_channels)
+
+
+SWITCHES = [
+    (name, option)
+    for name in ("report", "convnet")
+    for option, default in options_of(sm.BACKBONES[name]).items()
+    if isinstance(default, bool)
+]
+
+
+@pytest.mark.parametrize(("name", "option"), SWITCHES)
+def test_backbone_keeps_its_contract_whatever_is_switched(name, option):
+    testing.check_backbone(name, **{option: not options_of(sm.BACKBONES[name])[option]})
 
 
 @pytest.mark.parametrize("name", BUILT_IN_HEADS)
@@ -249,3 +263,32 @@ def test_a_grouped_loss_gets_the_pairs_of_an_image_together():
     batches = PairBatches(model, data, pairs, settings.protocol, testing.torch.Generator().manual_seed(0))
     images = [len(pairs.left[rows].unique()) for _, rows, _ in batches]
     assert max(images) < 10  # shuffled, a batch of 64 pairs would hold about 55 first images
+
+
+class Swapped(torch.nn.Module, sm.SharesPairs):
+    """Says of pairs and of twins what the other image says."""
+
+    def __init__(self, in_channels, image_size=(28, 28), *, wrong="pairs"):
+        super().__init__()
+        self.layer = torch.nn.Linear(in_channels * image_size[0] * image_size[1], 8)
+        self.feature_dim = 8
+        self.wrong = wrong
+
+    def forward(self, x):
+        return self.layer(x.flatten(1))
+
+    def pair_features(self, images, left, right):
+        if self.wrong == "pairs":
+            left, right = right, left
+        return self(torch.cat([images[left], images[right]], 1))
+
+    def twin_features(self, images):
+        return self(torch.cat([images, images.flip(0) if self.wrong == "twins" else images], 1))
+
+
+@pytest.mark.parametrize("wrong", ["pairs", "twins"])
+def test_a_backbone_that_shares_pairs_wrongly_is_found(wrong, monkeypatch):
+    monkeypatch.setattr(sm.BACKBONES, "_parts", dict(sm.BACKBONES._parts))
+    sm.BACKBONES.add("swapped", Swapped)
+    with pytest.raises(AssertionError, match=f"{wrong[:-1]}_features are not those"):
+        testing.check_backbone("swapped", wrong=wrong)
