@@ -64,7 +64,6 @@ NOT_RUN = {
     "python docs/gallery.py": "writes into docs; trains four networks at full length",
     "python docs/lesson.py": "writes into docs; trains twelve networks",
     "python docs/tutorials.py": "writes into docs; test_tutorials runs them in short",
-    "python benchmarks/baseline_speed.py": "needs TensorFlow, and minutes of a quiet machine",
     "python benchmarks/speed.py": "needs TensorFlow, and half an hour of a quiet machine",
     "python benchmarks/designs.py": "trains some seventy runs",
     "python benchmarks/losses.py": "trains some four hundred runs",
