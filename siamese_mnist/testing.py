@@ -14,7 +14,7 @@ import dataclasses
 import functools
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from siamese_mnist.evaluation.metrics import compute
 from siamese_mnist.inference.gallery import Gallery
 from siamese_mnist.inference.verifier import Verifier
 from siamese_mnist.parts.backbones import BACKBONES, HasPlaces, SharesPairs, create_backbone
-from siamese_mnist.parts.designs import build_model, to_unit
+from siamese_mnist.parts.designs import Design, build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss
 from siamese_mnist.registry import Range, Registry, options_of, space_of
@@ -117,6 +117,7 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
         logits = head(features)
         assert logits.shape == (len(features), 2), f"head {name}: logits have shape {tuple(logits.shape)}, not (P, 2)"
         _check_gradients(f"head {name}", head, logits.square().mean())
+        _check_dense_layers(name, head, features, head(features))
         return
     trained_with = create_loss(loss, {}, None, {}, classes=_CLASSES, embedding_dim=64) if loss else None
     head = _seeded(lambda: HEADS.make(name, options, feature_dim=_FEATURES, classes=_CLASSES, loss=trained_with))
@@ -136,6 +137,24 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
         again = twin.score(*twin.embed(features).chunk(2))
         first = head.eval().score(*head.embed(features).chunk(2))
     assert torch.equal(again, first), f"head {name}: a copy gives other scores; keep all state in it"
+    _check_dense_layers(name, head, features, head.embed(features))
+
+
+def _check_dense_layers(name: str, head: StackedHead | SiameseHead, features: Tensor, expected: Tensor) -> None:
+    """Checks that the layers that a head says it consists of are all of it."""
+    if layers := head.dense_layers():
+        assert len(layers) > 1, f"head {name}: dense_layers must be two or more, or none"
+        close = _close(_through(layers, features), expected)
+        assert close, f"head {name}: its dense_layers give something else than it gives; leave them out"
+
+
+def _through(layers: Sequence[nn.Linear], features: Tensor) -> Tensor:
+    """Linear layers with ReLU between them."""
+    first, *rest = layers
+    outputs: Tensor = first(features)
+    for layer in rest:
+        outputs = layer(outputs.relu())
+    return outputs
 
 
 def check_loss(name: str, **options: Any) -> None:
@@ -196,12 +215,31 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
             value = model.pair_loss(model.pair_features(left, right), same, torch.arange(len(left)) // 4)[0]
         _check_gradients(f"{backbone} / {head} / {loss} on {supervision}", model, value)
         optimizer.step()
+    if "pairs" in model.supervisions and model.dense_layers():
+        _check_output_loss(f"{design} / {backbone} / {head} / {loss}", model, images, labels)
     rows = torch.arange(len(images))
     twin = build_model(**parts)
     twin.load_state_dict(model.state_dict())
     pair = (rows, rows.flip(0))
     same_scores = torch.equal(model.eval().score_pairs(images, *pair), twin.eval().score_pairs(images, *pair))
     assert same_scores, f"{backbone} / {head} / {loss}: a reloaded model gives other scores"
+
+
+def _check_output_loss(what: str, model: Design, images: Tensor, labels: Tensor) -> None:
+    """Checks that training a design by its dense layers is training it by its loss of pairs."""
+    model = copy.deepcopy(model).eval()
+    rows = torch.arange(len(images) // 2)
+    left, right = rows, rows.flip(0) + len(rows)
+    same, anchors = labels[left] == labels[right], rows // 4
+    pairs = Pairs(left, right, same)
+    bank = model.feature_bank(images, pairs)
+    outputs = _through(model.dense_layers(), bank[model.bank_places(pairs, rows, len(bank))]).detach().requires_grad_()
+    expected, scores = model.pair_loss(model.bank_rows(bank, pairs, rows), same, anchors)
+    loss, found, gradient = model.output_gradient(outputs, same, anchors)
+    alike = _close(loss, expected.detach()) and _close(found, scores)
+    assert alike, f"{what}: output_loss of the dense layers' outputs is not pair_loss of the features"
+    (slope,) = torch.autograd.grad(model.output_loss(outputs, same, anchors)[0], outputs)
+    assert _close(gradient, slope), f"{what}: output_gradient is not the gradient of output_loss"
 
 
 def check_miner(name: str, *, loss: str = "triplet", **options: Any) -> None:

@@ -87,10 +87,10 @@ class PairBatches(Batches):
     """
 
     def banked(self) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-        """Yields, of a frozen backbone, the epoch, the rows in the batch, a bank, and their places in it."""
+        """Yields, of a frozen backbone, the epoch, the rows in the batch, a bank, and the places of their features."""
         for epoch in range(1, self.protocol.epochs + 1):
-            for rows, bank, _, places in self._places(self._order()):
-                yield epoch, rows, bank, places
+            for rows, bank, pairs, places in self._places(self._order()):
+                yield epoch, rows, bank, self.model.bank_places(pairs, places, len(bank))
 
     def _epoch(self) -> Iterator[tuple[Tensor, Tensor]]:
         if not self.frozen:

@@ -19,15 +19,18 @@ MakeOptimizer = Callable[[Iterable[Tensor]], Adam]
 
 
 class DenseHead:
-    """Linear layers with ReLU between them and cross-entropy at the end: the arithmetic of `torch.autograd`, no more.
+    """Linear layers with ReLU between them: the arithmetic of `torch.autograd`, no more.
 
     Args:
         layers: two or more, whose parameters are moved in place.
+        others: parameters that are moved with them, by gradients that they have got elsewhere.
         make_optimizer: makes the optimizer of some parameters.
         lane: where a piece of the work is done; the parameters are whole when it has been waited for.
     """
 
-    def __init__(self, layers: Sequence[nn.Linear], make_optimizer: MakeOptimizer, lane: Lane) -> None:
+    def __init__(
+        self, layers: Sequence[nn.Linear], others: Sequence[Tensor], make_optimizer: MakeOptimizer, lane: Lane
+    ) -> None:
         first, *rest = [_Layer(layer.weight.detach(), layer.bias.detach()) for layer in layers]
         size = first.units // _PIECES if first.units % _PIECES == 0 else first.units
         columns = [slice(start, start + size) for start in range(0, first.units, size)]
@@ -36,12 +39,12 @@ class DenseHead:
             (part, piece, make_optimizer(piece.parameters)) for part, piece in zip(columns, pieces, strict=True)
         ]
         self._rest = rest
-        self._optimizer = make_optimizer([each for layer in rest for each in layer.parameters])
+        self._optimizer = make_optimizer([*(each for layer in rest for each in layer.parameters), *others])
         self._units = first.units
         self._lane = lane
 
     def forward(self, features: Tensor) -> Tensor:
-        """Maps features (P, D) to logits (P, 2)."""
+        """Maps features (P, D) to outputs (P, F)."""
         outputs = features.new_empty(len(features), self._units)
 
         def compute(columns: slice, piece: _Layer, _: Adam) -> None:
@@ -55,15 +58,13 @@ class DenseHead:
             outputs = torch.addmm(layer.bias, layer.inputs, layer.weight.T)
         return outputs
 
-    def step(self, logits: Tensor, same: Tensor, learning_rate: float) -> None:
-        """Moves the parameters by the mean cross-entropy of the first rows that were given to `forward`.
+    def step(self, error: Tensor, learning_rate: float) -> None:
+        """Moves the parameters.
 
         Args:
-            logits: (B, 2), the first rows of what `forward` gave.
-            same: (B,) bool, True = same class.
+            error: (B, F), the gradient of the first rows that `forward` gave.
             learning_rate: step size.
         """
-        error = (logits.softmax(1) - torch.stack([~same, same], 1).float()).div_(len(logits))
         for layer in reversed(self._rest):
             layer.set_gradients(error)
             error = torch.ops.aten.threshold_backward(error @ layer.weight, layer.inputs[: len(error)], 0)

@@ -2,6 +2,8 @@
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -42,14 +44,13 @@ class View:
         self._view = copy.deepcopy(model, weights).eval()
         self._buffers = list(zip(self._view.buffers(), model.buffers(), strict=True))
 
-    @torch.no_grad()
-    def show(self, update: int, observers: list[Observer]) -> None:
-        """Calls the observers; PyTorch's global random stream is as before afterwards."""
-        for shown, current in self._buffers:
-            shown.copy_(current)
-        with torch.random.fork_rng(devices=[]):
-            for each in observers:
-                each.after_update(update, self._view)
+    @contextmanager
+    def now(self) -> Iterator[Design]:
+        """The model as it is now, without gradients; PyTorch's global random stream is as before afterwards."""
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for shown, current in self._buffers:
+                shown.copy_(current)
+            yield self._view
 
 
 class HeldOutCurve(Observer):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.parts.designs import Design, log_odds, to_unit
+from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.schedules import SCHEDULES
 from siamese_mnist.system.threads import Lane, without_subnormals
@@ -159,7 +159,9 @@ def train(
                 optimizer.step()
         trained.add(epoch, loss, scores, same, protocol.learning_rate * share, time.perf_counter() - clock)
         if view:
-            view.show(update, list(observers))
+            with view.now() as model_now:
+                for each in observers:
+                    each.after_update(update, model_now)
         progress("phase 2", update, batches.updates)
         clock = time.perf_counter()
     model.eval()
@@ -176,43 +178,53 @@ def _train_dense(
     """
     model, protocol = batches.model, batches.protocol
     factor = SCHEDULES[protocol.schedule]
+    dense = {id(each) for layer in layers for each in layer.parameters()}
+    others = [each for each in model.decider() if id(each) not in dense]
+    view = View(model) if held_out else None
     trained = TrainedPairs()
     waiting: Tensor | None = None  # rows of what is held out
+    model.train_decider()
     with Lane() as lane:
-        head = DenseHead(layers, lambda some: _adam(some, protocol.learning_rate, protocol), lane)
+        head = DenseHead(layers, others, lambda some: _adam(some, protocol.learning_rate, protocol), lane)
         clock = time.perf_counter()
-        for update, (epoch, rows, features) in enumerate(_gathered(batches, held_out, lane), start=1):
+        for update, (epoch, rows, features, count) in enumerate(_gathered(batches, held_out, lane), start=1):
             same = batches.pairs.same[rows]
-            logits = _forward(head, features, len(rows), held_out, waiting)
-            loss = F.cross_entropy(logits, same.long())
+            outputs = _forward(head, features, count, held_out, view, waiting)
+            loss, scores, gradient = model.output_gradient(outputs, same, batches.pairs.left[rows])
             check_finite(loss, "phase 2", update, batches.updates, protocol, *PHASE_2_RATES)
             learning_rate = protocol.learning_rate * factor((update - 1) / batches.updates)
-            head.step(logits, same, learning_rate)
-            trained.add(epoch, loss, log_odds(logits), same, learning_rate, time.perf_counter() - clock)
+            head.step(gradient, learning_rate)
+            trained.add(epoch, loss, scores, same, learning_rate, time.perf_counter() - clock)
             waiting = held_out.draw() if held_out else None
             progress("phase 2", update, batches.updates)
             clock = time.perf_counter()
         lane.wait()  # it still reads the features of the last batch
-        _forward(head, features, 0, held_out, waiting)
+        _forward(head, features, 0, held_out, view, waiting)
+    model.eval()
     check_weights(model, "phase 2", batches.updates, protocol, *PHASE_2_RATES)
     return trained
 
 
-def _gathered(batches: PairBatches, held_out: HeldOutCurve | None, lane: Lane) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yields the epoch, the rows in the batch, and their features with room for those that are held out.
+def _gathered(
+    batches: PairBatches, held_out: HeldOutCurve | None, lane: Lane
+) -> Iterator[tuple[int, Tensor, Tensor, int]]:
+    """Yields the epoch, the rows in the batch, their features with room for those that are held out, and how many.
 
     The lane copies the features of the next batch meanwhile.
     """
-    size = batches.protocol.batch_size + (held_out.size if held_out else 0)
-    rooms = itertools.cycle(batches.images.new_empty(2, size, batches.model.feature_dim))
+    pairs = batches.protocol.batch_size + (held_out.size if held_out else 0)
+    rooms: Iterator[Tensor] = iter(())
     ready = None
-    for (epoch, rows, bank, places), room in zip(batches.banked(), rooms, strict=False):
-        lane.start(_copy_rows, bank, places, room[: len(rows)])
+    for epoch, rows, bank, places in batches.banked():
+        if ready is None:
+            rooms = itertools.cycle(bank.new_empty(2, pairs * (len(places) // len(rows)), bank.shape[1]))
+        room = next(rooms)
+        lane.start(_copy_rows, bank, places, room[: len(places)])
         if ready is None:
             lane.wait()  # before the bank changes; later on, every pass waits
         else:
             yield ready
-        ready = epoch, rows, room
+        ready = epoch, rows, room, len(places)
     if ready is not None:
         yield ready
 
@@ -222,17 +234,24 @@ def _copy_rows(source: Tensor, rows: Tensor, target: Tensor) -> None:
 
 
 def _forward(
-    head: DenseHead, features: Tensor, count: int, held_out: HeldOutCurve | None, waiting: Tensor | None
+    head: DenseHead,
+    features: Tensor,
+    count: int,
+    held_out: HeldOutCurve | None,
+    view: View | None,
+    waiting: Tensor | None,
 ) -> Tensor:
-    """Logits (count, 2) of the first features; the held-out batch that waits is measured beside them."""
-    if held_out is None or held_out.bank is None or waiting is None:
+    """Outputs (count, F) of the first features; the held-out batch that waits is measured beside them."""
+    if held_out is None or held_out.bank is None or view is None or waiting is None:
         return head.forward(features[:count])
-    end = count + len(waiting)
-    _copy_rows(held_out.bank, waiting, features[count:end])
-    logits = head.forward(features[:end])
-    same = held_out.pairs.same[waiting]
-    held_out.note(F.cross_entropy(logits[count:], same.long()), log_odds(logits[count:]), same)
-    return logits[:count]
+    with view.now() as model:
+        places = model.bank_places(held_out.pairs, waiting, len(held_out.bank))
+        end = count + len(places)
+        _copy_rows(held_out.bank, places, features[count:end])
+        outputs = head.forward(features[:end])
+        left, _, same = (column[waiting] for column in held_out.pairs)
+        held_out.note(*model.output_loss(outputs[count:], same, left), same)
+    return outputs[:count]
 
 
 def _adam(parameters: Iterable[Tensor], learning_rate: float, protocol: TrainingProtocol) -> Adam:

@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 
 from siamese_mnist import draw_pairs
+from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import build_model
 from siamese_mnist.parts.heads import HEADS
+from siamese_mnist.parts.losses import create_loss
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.threads import Lane, threads
@@ -49,14 +51,17 @@ def test_gradients_and_steps_are_those_of_autograd(units):
         optimizers.append(_Noted(some))
         return optimizers[-1]
 
+    other = torch.zeros(3)
+    other.grad = torch.ones(3)
     with Lane() as lane:
-        head = DenseHead(layers, noted, lane)
+        head = DenseHead(layers, [other], noted, lane)
         logits = head.forward(features)
         torch.testing.assert_close(logits, expected.detach())
-        head.step(logits[:64], same, 1e-3)
+        head.step((logits[:64].softmax(1) - F.one_hot(same.long(), 2)) / 64, 1e-3)
     *pieces, rest = optimizers
     assert len(pieces) == (2 if units % 2 == 0 else 1)
-    found = [torch.cat(parts) for parts in zip(*(piece.seen for piece in pieces), strict=True)] + rest.seen
+    torch.testing.assert_close(other, torch.full((3,), -1e-3))
+    found = [torch.cat(parts) for parts in zip(*(piece.seen for piece in pieces), strict=True)] + rest.seen[:-1]
     torch.testing.assert_close(found, list(gradients), rtol=1e-4, atol=1e-7)
     adam = Adam(copies, learning_rate=1e-3)
     for copied, gradient in zip(copies, found, strict=True):
@@ -65,12 +70,24 @@ def test_gradients_and_steps_are_those_of_autograd(units):
     assert all(torch.equal(moved, copied) for moved, copied in zip(parameters, copies, strict=True))
 
 
-@pytest.fixture(scope="module")
-def model():
-    settings = Settings.resolve("baseline")
+def made(variant):
+    settings = Settings.resolve(variant)
     torch.manual_seed(0)
     parts = {name: getattr(settings.parts, name) for name in settings.parts.__dataclass_fields__}
-    return build_model(design="stacked", **parts, image_size=(28, 28), classes=10).eval()
+    return build_model(design=settings.design, **parts, image_size=(28, 28), classes=10).eval()
+
+
+@pytest.fixture(scope="module", params=["baseline", "siamese", "siamese-comparison", "pseudo-siamese", "margin"])
+def model(request):
+    """A loss with weights of its own and grouped batches is among them."""
+    if request.param != "margin":
+        return made(request.param)
+    model = made("siamese")
+    loss = create_loss("margin", {"learn_beta": True}, None, {}, classes=10, embedding_dim=64)
+    assert loss.grouped
+    assert list(loss.parameters())
+    model.head.loss, model.head.grouped = loss, True
+    return model
 
 
 class _Idle(Observer):
@@ -80,15 +97,20 @@ class _Idle(Observer):
         pass
 
 
+def of_two_images(labels, count, seed):
+    """Pairs without those of an image with itself, whose distance is 0 or not, as the rounding has it."""
+    pairs = draw_pairs(labels, count, generator=seeded(seed))
+    return Pairs(*(column[pairs.left != pairs.right] for column in pairs))
+
+
 def trained(model, small, *, aside=()):
     model = copy.deepcopy(model)
     protocol = TrainingProtocol(train_pairs=1000, schedule="cosine", weight_decay=0.1)
-    pairs = draw_pairs(small.train.labels, 1000, generator=seeded(1))
-    tested = draw_pairs(small.test.labels, 300, generator=seeded(2))
+    pairs, tested = of_two_images(small.train.labels, 500, 1), of_two_images(small.test.labels, 100, 2)
     held_out = HeldOutCurve(model, small.test, tested, size=64, frozen=True, generator=seeded(3))
     observers = [held_out, *aside]
     left = train(model, small.train, pairs, protocol, generator=seeded(4), progress=silent, observers=observers)
-    return model, left.curve(0.0, held_out)
+    return model, left.curve(model.threshold, held_out)
 
 
 def test_the_course_is_that_of_the_plain_loop(model, small):
@@ -121,13 +143,38 @@ def test_the_number_of_cores_changes_no_bit(model, small):
         assert torch.equal(curve.validation_loss, curves[0].validation_loss)
 
 
-def test_a_head_with_more_to_it_trains_plainly():
-    class Doubled(HEADS["classifier"]):
-        def forward(self, features):
-            return 2 * super().forward(features)
-
+def test_heads_of_dense_layers():
+    loss = create_loss("contrastive", {}, None, {}, classes=10, embedding_dim=64)
+    siamese = {"feature_dim": 8, "classes": 10, "loss": loss}
     assert [layer.out_features for layer in HEADS["classifier"](8).dense_layers()] == [256, 32, 2]
-    assert Doubled(8).dense_layers() == ()
+    assert [layer.out_features for layer in HEADS["distance"](**siamese).dense_layers()] == [256, 64]
+    assert [layer.out_features for layer in HEADS["comparison"](**siamese).dense_layers()] == [256, 64]
+    for one_layer, many in (({"hidden_dim": 0}, {}), ({}, {"members": 2})):
+        assert not HEADS["distance"](**siamese, **one_layer, **many).dense_layers()
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("classifier", "forward"), ("distance", "embed"), ("comparison", "embed")]
+)
+def test_a_head_with_more_to_it_trains_plainly(name, method):
+    def doubled(self, features):
+        return 2 * getattr(HEADS[name], method)(self, features)
+
+    more = type("More", (HEADS[name],), {method: doubled})
+    loss = create_loss("contrastive", {}, None, {}, classes=10, embedding_dim=64)
+    given = {"feature_dim": 8, "classes": 10, "loss": loss}
+    assert not more(**{key: given[key] for key in more.given}).dense_layers()
+
+
+@pytest.mark.parametrize(
+    ("variant", "method"),
+    [("baseline", "_logits"), ("baseline", "pair_loss"), ("siamese", "pair_loss"), ("siamese", "bank_rows")],
+)
+def test_a_design_with_more_to_it_trains_plainly(variant, method):
+    model = made(variant)
+    assert model.dense_layers()
+    model.__class__ = type("More", (type(model),), {method: lambda *_: None})
+    assert not model.dense_layers()
 
 
 def test_adam_moves_the_same_in_threads():

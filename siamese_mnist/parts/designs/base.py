@@ -33,10 +33,10 @@ def to_unit(images: Tensor) -> Tensor:
 class Design(nn.Module, ABC):
     """How two images meet a backbone and a head.
 
-    A subclass implements `class_features`, `feature_bank`, `bank_rows`, `pair_features`, `score_features`, `pair_loss`
-    and `forward`; the rest follows from these. It is made of a backbone, which `make_backbone` makes, and a head, and
-    may have weights of its own. "Features" below are what the backbone alone gives, so that they need be computed only
-    once where it is frozen.
+    A subclass implements `class_features`, `pair_features`, `feature_bank`, `score_features`, `pair_loss`,
+    `score_pairs` and `forward`; the rest follows from these. It is made of a backbone, which `make_backbone` makes,
+    and a head, and may have weights of its own. "Features" below are what the backbone alone gives, so that they need
+    be computed only once where it is frozen.
 
     Attributes:
         head_base: what its heads derive from.
@@ -118,9 +118,13 @@ class Design(nn.Module, ABC):
     def feature_bank(self, images: Tensor, pairs: Pairs) -> Tensor:
         """Features, in evaluation mode, from which `bank_rows` takes those of pairs of rows of images (N, C, H, W)."""
 
-    @abstractmethod
+    def bank_places(self, pairs: Pairs, rows: Tensor, size: int) -> Tensor:
+        """Where the features of some pairs are in a bank of `size` rows: unless a design differs, in a row each."""
+        return rows
+
     def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
         """Features of some pairs out of the bank of all, as `pair_features` gives them."""
+        return bank[self.bank_places(pairs, rows, len(bank))]
 
     def pairs_per_bank(self, pairs: Pairs) -> int:
         """Largest number of pairs whose features are kept in memory at a time."""
@@ -144,11 +148,26 @@ class Design(nn.Module, ABC):
         """
 
     def dense_layers(self) -> Sequence[nn.Linear]:
-        """Linear layers with ReLU between them, from a row of the bank to two logits, trained by cross-entropy.
+        """Two or more linear layers with ReLU between them, from a row of the bank to what `output_loss` reads.
 
-        Where they are all that phase 2 trains on pairs, it does so faster. Empty where that is not so.
+        Phase 2 on a frozen backbone is faster with such layers. Empty where it is anything else.
         """
         return ()
+
+    def _is_as_in(self, base: type[Any], *names: str) -> bool:
+        """Whether no subclass of `base` makes something else of these methods."""
+        return all(getattr(type(self), name) is getattr(base, name) for name in names)
+
+    def output_loss(self, outputs: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """`pair_loss` from what `dense_layers` make of the features, of designs that have such layers."""
+        raise NotImplementedError
+
+    def output_gradient(self, outputs: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`output_loss` and its gradient by the outputs; other parameters that it depends on get theirs as well."""
+        outputs = outputs.detach().requires_grad_()
+        loss, scores = self.output_loss(outputs, same, anchors)
+        loss.backward()
+        return loss.detach(), scores, cast(Tensor, outputs.grad)
 
     def label_loss(self, features: Tensor, labels: Tensor, per_class: int) -> tuple[Tensor, Tensor, Tensor]:
         """Training loss of single images, for designs that offer the supervision "labels".
@@ -251,10 +270,6 @@ class PairFusion(Design):
         chunks = zip(pairs.left.split(CHUNK), pairs.right.split(CHUNK), strict=True)
         return torch.cat([self.pair_features(images[left], images[right]) for left, right in chunks])
 
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Features of some pairs out of a bank of all: (rows, D)."""
-        return bank[rows]
-
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" (P,) of images (P, C, H, W) and (P, C, H, W) in [0, 1]."""
         return self.score_features(self.pair_features(left, right))
@@ -271,8 +286,16 @@ class PairFusion(Design):
 
     def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
         """Cross-entropy of the two logits, and the log-odds of "same"; see `Design.pair_loss`."""
-        logits = self._logits(features)
-        return F.cross_entropy(logits, same.long()), log_odds(logits).detach()
+        return self.output_loss(self._logits(features), same, anchors)
+
+    def output_loss(self, outputs: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of logits (P, 2), and the log-odds of "same"; see `Design.output_loss`."""
+        return F.cross_entropy(outputs, same.long()), log_odds(outputs).detach()
+
+    def output_gradient(self, outputs: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same with the gradient (P, 2), in fewer steps than autograd takes."""
+        gradient = (outputs.softmax(1) - torch.stack([~same, same], 1).float()).div_(len(outputs))
+        return *self.output_loss(outputs, same, anchors), gradient
 
 
 def tiled(left: Tensor, right: Tensor, tile: int, score: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -323,9 +346,9 @@ class SharedBackbone(Design):
         """Features (N, D) of images (N, C, H, W), in evaluation mode."""
         return torch.cat([self.backbone(chunk) for chunk in images.split(CHUNK)])
 
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Features of some pairs out of a bank of all images: (2 rows, D), left ones first."""
-        return bank[torch.cat([pairs.left[rows], pairs.right[rows]])]
+    def bank_places(self, pairs: Pairs, rows: Tensor, size: int) -> Tensor:
+        """Where the features of some pairs are in a bank of all images: (2 rows,), left ones first."""
+        return torch.cat([pairs.left[rows], pairs.right[rows]])
 
     def pairs_per_bank(self, pairs: Pairs) -> int:
         """Largest number of pairs whose features are kept in memory at a time: all, as the bank holds images."""

@@ -1,6 +1,7 @@
 """Late fusion: each image is seen alone, and two embeddings are compared."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from functools import partial
 from typing import cast
 
@@ -64,7 +65,15 @@ class LateFusion(Design):
 
     def pair_loss(self, features: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
         """The head's loss of pairs with features (2 P, D), see `SiameseHead.pair_loss`, and their scores (P,)."""
-        left, right = self.head.embed(features).chunk(2)
+        return self.output_loss(self.head.embed(features), same, anchors)
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """The layers with which the head embeds, if it does so with such layers; see `Design.dense_layers`."""
+        return self.head.dense_layers() if self._is_as_in(LateFusion, "pair_loss", "bank_rows") else ()
+
+    def output_loss(self, outputs: Tensor, same: Tensor, anchors: Tensor) -> tuple[Tensor, Tensor]:
+        """The head's loss of embeddings (2 P, E), left ones first, and the scores (P,) of the pairs."""
+        left, right = outputs.chunk(2)
         loss = self.head.pair_loss(left, right, same, anchors)
         with torch.no_grad():
             return loss, self.head.score(left, right)
@@ -186,6 +195,6 @@ class PseudoSiamese(LateFusion):
         """Features (2 N, D) of images (N, C, H, W), in evaluation mode: all as left ones, then all as right ones."""
         return torch.cat([self.side_features(chunk, side) for side in (0, 1) for chunk in images.split(CHUNK)])
 
-    def bank_rows(self, bank: Tensor, pairs: Pairs, rows: Tensor) -> Tensor:
-        """Features of some pairs out of a bank of all images: (2 rows, D), left ones first."""
-        return bank[torch.cat([pairs.left[rows], pairs.right[rows] + len(bank) // 2])]
+    def bank_places(self, pairs: Pairs, rows: Tensor, size: int) -> Tensor:
+        """Where the features of some pairs are in a bank of all images: (2 rows,), left ones first."""
+        return torch.cat([pairs.left[rows], pairs.right[rows] + size // 2])

@@ -39,7 +39,7 @@ class Stacked(PairFusion):
 
     def dense_layers(self) -> Sequence[nn.Linear]:
         """The head's, if it consists of such layers; see `Design.dense_layers`."""
-        return self.head.dense_layers()
+        return self.head.dense_layers() if self._is_as_in(PairFusion, "_logits", "pair_loss", "bank_rows") else ()
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" (P,); the mean over both orders of the images if the head asks for that."""

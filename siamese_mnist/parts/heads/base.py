@@ -48,7 +48,7 @@ class StackedHead(Head):
         """Maps features of pairs (P, D) to logits (P, 2), class 1 = same."""
 
     def dense_layers(self) -> Sequence[nn.Linear]:
-        """The linear layers that `forward` consists of, with ReLU between them; empty if it is anything else."""
+        """Two or more linear layers that `forward` consists of, with ReLU between them; empty if it is not so."""
         return ()
 
 
@@ -72,6 +72,10 @@ class SiameseHead(Head):
     @abstractmethod
     def embed(self, features: Tensor) -> Tensor:
         """Maps features of images (N, D) to embeddings (N, E)."""
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """Two or more linear layers that `embed` consists of, with ReLU between them; empty if it is not so."""
+        return ()
 
     @abstractmethod
     def score(self, left: Tensor, right: Tensor) -> Tensor:
@@ -123,3 +127,9 @@ def multilayer(*sizes: int) -> nn.Sequential:
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [dense(inputs, outputs), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def linear_layers(network: nn.Module) -> list[nn.Linear]:
+    """The layers of what `multilayer` made, if there are two or more."""
+    layers = [each for each in network.children() if isinstance(each, nn.Linear)]
+    return layers if len(layers) > 1 else []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from siamese_mnist.parts.heads.base import HEADS, StackedHead, multilayer
+from siamese_mnist.parts.heads.base import HEADS, StackedHead, linear_layers, multilayer
 
 
 def pretraining_head(feature_dim: int, classes: int) -> nn.Sequential:
@@ -29,7 +29,7 @@ class PairClassifier(StackedHead):
         """The three layers, unless a subclass makes something else of them."""
         if type(self).forward is not PairClassifier.forward:
             return ()
-        return [layer for layer in self.layers if isinstance(layer, nn.Linear)]
+        return linear_layers(self.layers)
 
 
 @HEADS.register("symmetric-classifier")

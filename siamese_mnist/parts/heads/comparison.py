@@ -1,5 +1,6 @@
 """Heads that decide with a small network on two projections."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -7,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.heads.base import HEADS, SiameseHead, multilayer
+from siamese_mnist.parts.heads.base import HEADS, SiameseHead, linear_layers, multilayer
 from siamese_mnist.parts.losses import MetricLoss
 
 
@@ -49,6 +50,10 @@ class ComparisonHead(SiameseHead):
         """Maps features of images (N, D) to projections (N, E)."""
         embeddings: Tensor = self.project(features)
         return embeddings
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """Both layers of the projection, unless a subclass makes something else of them."""
+        return linear_layers(self.project) if type(self).embed is ComparisonHead.embed else ()
 
     def score(self, left: Tensor, right: Tensor) -> Tensor:
         """Log-odds of "same" for projections (P, E), (P, E): (P,)."""

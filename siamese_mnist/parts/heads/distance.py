@@ -1,10 +1,12 @@
 """Heads that compare two embeddings by a distance, trained with a metric loss."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.heads.base import HEADS, SiameseHead, multilayer
+from siamese_mnist.parts.heads.base import HEADS, SiameseHead, linear_layers, multilayer
 from siamese_mnist.parts.losses import MetricLoss
 
 
@@ -59,6 +61,11 @@ class DistanceHead(SiameseHead):
             return embeddings
         parts = zip(self.project, features.chunk(self.members, 1), strict=True)
         return torch.cat([project(part) for project, part in parts], 1)
+
+    def dense_layers(self) -> Sequence[nn.Linear]:
+        """Both layers of the projection, where one is hidden and no subclass makes something else of them."""
+        plain = type(self).embed is DistanceHead.embed and self.members == 1
+        return linear_layers(self.project) if plain else ()
 
     def score(self, left: Tensor, right: Tensor) -> Tensor:
         """Similarity, or the negative distance, of embeddings (P, members * E): (P,), higher = more alike."""
