@@ -60,7 +60,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         schedule: name in `SCHEDULES`, course of the step sizes.
         adam_beta2: decay of Adam's second moment.
         weight_decay: decoupled weight decay.
-        precision: "float32" or "bfloat16", arithmetic of the backbone's training.
+        precision: "float32", "bfloat16" or "fastest", arithmetic of the backbone's training.
         augmentation: strengths of random distortions by name, such as `{"rotate": 10, "shift": 2}`.
         augmentation_fade: share of the training, at its end, over which they fade.
         image_size: height and width of an image, or None to take it from the rows: a square if half a row is one, else

@@ -96,8 +96,11 @@ class TrainingProtocol:
         below=1,
     )
     weight_decay: float = setting(0.0, "Decoupled weight decay (AdamW).", panel=_PHASE_2, at_least=0)
-    precision: Literal["float32", "bfloat16"] = setting(
-        "float32", "Arithmetic of the backbone's training: `float32` or `bfloat16`.", panel=_PHASE_2
+    precision: Literal["float32", "bfloat16", "fastest"] = setting(
+        "float32",
+        "Arithmetic of the backbone's training: `float32`, `bfloat16`, or `fastest`, which is bfloat16 where the "
+        "processor has instructions for it.",
+        panel=_PHASE_2,
     )
     augmentation: Augmentation = setting(
         Augmentation,

@@ -12,6 +12,7 @@ from siamese_mnist.data.augmentation import distort
 from siamese_mnist.data.pairs import Pairs
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.settings.protocol import TrainingProtocol
+from siamese_mnist.system.precision import computes_in_bfloat16
 from siamese_mnist.system.threads import ahead
 
 _CHUNK = 512
@@ -76,7 +77,7 @@ class Batches(ABC):
         return distort(images, self.generator, **strengths, strength=min(1.0, left / fade) if fade else 1.0)
 
     def _autocast(self) -> torch.autocast:
-        enabled = self.protocol.precision == "bfloat16"
+        enabled = computes_in_bfloat16(self.protocol.precision, self.images.device)
         return torch.autocast(self.images.device.type, torch.bfloat16, enabled=enabled)
 
 
