@@ -16,7 +16,7 @@ def computes_in_bfloat16(precision: str, device: torch.device) -> bool:
     if precision != "fastest":
         return precision == "bfloat16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type == "cpu" and _processor_has_bfloat16()
 
 
