@@ -144,7 +144,7 @@ def _check_dense_layers(name: str, head: StackedHead | SiameseHead, features: Te
     """Checks that the layers that a head says it consists of are all of it."""
     if layers := head.dense_layers():
         assert len(layers) > 1, f"head {name}: dense_layers must be two or more, or none"
-        close = _close(_through(layers, features), expected)
+        close = _close(_through(layers, features).detach(), expected.detach())
         assert close, f"head {name}: its dense_layers give something else than it gives; leave them out"
 
 

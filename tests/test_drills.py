@@ -12,7 +12,7 @@ DRILLS = Path(__file__).parents[1] / "benchmarks" / "drills.py"
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the drills read /proc")
 def test_drills():
-    words = [sys.executable, DRILLS, "--short", "--minutes", "1.5", "--json"]
+    words = [sys.executable, DRILLS, "--short", "--minutes", "0.8", "--json"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
     assert done.stderr == ""
     found = json.loads(done.stdout)
