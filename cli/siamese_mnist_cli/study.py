@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from siamese_mnist_cli import formats, options, progress, tables
+from siamese_mnist_cli import formats, options, progress, tables, tracking
 from siamese_mnist_cli.completion import names_of
 from siamese_mnist_cli.settings import with_settings
 
@@ -61,6 +61,7 @@ def study(
     jobs: options.Jobs = None,
     engine: options.Engine = "local",
     address: options.Address = None,
+    track: options.Track = None,
     output: Annotated[Path | None, typer.Option(help="HTML page.", show_default="study.html in the folder")] = None,
     as_json: options.Json = False,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
@@ -83,8 +84,12 @@ def study(
     plan = f"tuning {' and '.join(entries)}, {trials} trial{'s' if trials > 1 else ''} each"
     with progress.starting(tables.safe(plan)):
         resolve_entries(entries, seeds, **settings)  # a mistake in a name does not wait for what is imported next
+        from siamese_mnist.runs.reading import read_run
         from siamese_mnist.studies.page import write_page
         from siamese_mnist.studies.study import study as run_study
+
+        trackers = tracking.ready(track, runs_dir)
+    before = {each.name for each in runs_dir.glob("*")}
     with progress.shown() as titled:
         told = titled("study", every=1, unit="trainings")
         result = run_study(
@@ -107,6 +112,10 @@ def study(
             beside=lambda title: titled(title, passing=True),
             **settings,
         )
+    measured = [place for each in result.rows if each.row for place in each.row.run_dirs]
+    for place in dict.fromkeys(measured):
+        if Path(place).name not in before:
+            tracking.give(trackers, read_run(place))
     page = write_page(result, output)
     if as_json:
         print(json.dumps(result.as_dict()))

@@ -150,7 +150,19 @@ def test_a_tracker_that_fails_costs_a_command_one_line(command, short, tmp_path,
     assert (again.status, again.err) == (0, ""), "a run of before is not tracked again"
 
 
-@pytest.mark.parametrize("name", ["run", "compare"])
+def test_a_study_tracks_what_it_measures(command, tmp_path, monkeypatch):
+    heard = Heard(tmp_path)
+    monkeypatch.setattr(tracked, "make_trackers", lambda *_: {"heard": heard})
+    monkeypatch.chdir(tmp_path)
+    given = ("--dataset", "mnist-small", "--recipe", "short", "--train-pairs", 200, "--test-pairs", 100, "--jobs", 1)
+    study = ("study", "siamese", *given, "--backbone-arg", "width=4", "--trials", 1, "--seeds", 2, "--track", "heard")
+    assert command(*study).status == 0
+    assert heard.ended == [False, False]
+    assert command(*study).status == 0
+    assert heard.ended == [False, False], "a run of before is not tracked again"
+
+
+@pytest.mark.parametrize("name", ["run", "compare", "study"])
 def test_mistakes_are_told_before_any_training(mistake, tmp_path, monkeypatch, name):
     line = mistake(name, "siamese", "--track", "tensorbord", "--runs-dir", tmp_path)
     assert "unknown tracker 'tensorbord'; did you mean 'tensorboard'" in line
