@@ -238,8 +238,13 @@ def _check_output_loss(what: str, model: Design, images: Tensor, labels: Tensor)
     loss, found, gradient = model.output_gradient(outputs, same, anchors)
     alike = _close(loss, expected.detach()) and _close(found, scores)
     assert alike, f"{what}: output_loss of the dense layers' outputs is not pair_loss of the features"
-    (slope,) = torch.autograd.grad(model.output_loss(outputs, same, anchors)[0], outputs)
+    weights = [weight for layer in model.dense_layers() for weight in layer.parameters()]
+    again = model.output_loss(outputs, same, anchors)[0]
+    slope, *others = torch.autograd.grad(again, [outputs, *weights], allow_unused=True)
     assert _close(gradient, slope), f"{what}: output_gradient is not the gradient of output_loss"
+    assert all(each is None for each in others), (
+        f"{what}: output_loss uses weights of the dense layers, which learn from their outputs only"
+    )
 
 
 def check_miner(name: str, *, loss: str = "triplet", **options: Any) -> None:

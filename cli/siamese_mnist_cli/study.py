@@ -112,9 +112,8 @@ def study(
             beside=lambda title: titled(title, passing=True),
             **settings,
         )
-    measured = [place for each in result.rows if each.row for place in each.row.run_dirs]
-    for place in dict.fromkeys(measured):
-        if Path(place).name not in before:
+    for place in dict.fromkeys(place for each in result.rows if each.row for place in each.row.run_dirs):
+        if trackers and Path(place).name not in before:
             tracking.give(trackers, read_run(place))
     page = write_page(result, output)
     if as_json:

@@ -38,13 +38,6 @@ def test_features_are_means_of_views_in_evaluation_alone(small, options, views, 
     torch.testing.assert_close(mean, sum(seen) / views)
 
 
-def test_a_wide_last_stage():
-    net = ConvNet(1, width=8, wide=True, deep=True, members=2)
-    assert [each.out_channels for each in net.members[0] if isinstance(each, torch.nn.Conv2d)] == [8, 8, 16, 16, 64, 64]
-    assert net.feature_dim == 128
-    assert net(torch.rand(2, 1, 28, 28)).shape == (2, 128)
-
-
 def test_a_fine_stem_sees_the_full_resolution():
     net = ConvNet(1, width=8, fine=True, deep=True)
     first, *_, last = [layer for layer in net.members[0] if isinstance(layer, torch.nn.Conv2d)]

@@ -70,6 +70,13 @@ def test_every_loss_trains_with_every_head_that_takes_one(head, loss):
 RECIPES = [part.name for part in sm.RECIPES.parts() if part.origin == "built in" and not part.name.endswith("-test")]
 DESIGNS = [part.name for part in sm.DESIGNS.parts() if part.origin == "built in"]
 VARIANTS = [part.name for part in sm.VARIANTS.parts() if part.origin == "built in"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_no_recipe_asks_for_a_float_type_that_some_processors_only_imitate(name):
+    assert sm.RECIPES[name].protocol.precision in {"float32", "fastest"}
+
+
 SUPERVISIONS = {name: made(name).supervisions for name in LOSSES}
 FAMILIES = ["report", "convnet", "torchvision:squeezenet1_1"]
 

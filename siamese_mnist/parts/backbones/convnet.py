@@ -41,7 +41,6 @@ class ConvNet(nn.Module, HasPlaces):
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
         deep: whether the first and the last stage have a second convolution, too; six in all.
         fine: whether the stem is three 3x3 convolutions, two of them at the full resolution with half the channels.
-        wide: whether the last stage has eight times as many channels as the stem, not four times.
         slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation.
         halves: whether both halves of a training batch are computed side by side, each normalised by its own
             statistics (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741); the same on any number of cores.
@@ -60,7 +59,6 @@ class ConvNet(nn.Module, HasPlaces):
         shifts: bool = False,
         deep: bool = False,
         fine: bool = False,
-        wide: bool = False,
         slants: bool = False,
         halves: bool = False,
     ) -> None:
@@ -72,9 +70,8 @@ class ConvNet(nn.Module, HasPlaces):
         self.shifts = shifts
         self.slants = slants
         self.halves = halves
-        last = (8 if wide else 4) * width
-        self.members = nn.ModuleList(_member(in_channels, width, last, deep, fine) for _ in range(members))
-        self.feature_dim = last * members
+        self.members = nn.ModuleList(_member(in_channels, width, deep, fine) for _ in range(members))
+        self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,7 +120,7 @@ def _slanted(x: Tensor, slant: tuple[tuple[float, float], tuple[float, float]]) 
     )
 
 
-def _member(in_channels: int, width: int, last: int, deep: bool, fine: bool) -> nn.Sequential:
+def _member(in_channels: int, width: int, deep: bool, fine: bool) -> nn.Sequential:
     return nn.Sequential(
         *(_fine_stem(in_channels, width) if fine else _convolution(in_channels, width, kernel=5, stride=2)),
         *(_convolution(width, width, kernel=3) if deep else ()),
@@ -131,8 +128,8 @@ def _member(in_channels: int, width: int, last: int, deep: bool, fine: bool) -> 
         *_convolution(width, 2 * width, kernel=3),
         *_convolution(2 * width, 2 * width, kernel=3),
         nn.MaxPool2d(2),
-        *_convolution(2 * width, last, kernel=3),
-        *(_convolution(last, last, kernel=3) if deep else ()),
+        *_convolution(2 * width, 4 * width, kernel=3),
+        *(_convolution(4 * width, 4 * width, kernel=3) if deep else ()),
     )
 
 
