@@ -8,12 +8,14 @@ import torch.nn.functional as F
 
 from siamese_mnist import draw_pairs
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.parts.designs import build_model
+from siamese_mnist.parts.designs import DESIGNS, Design, build_model
 from siamese_mnist.parts.heads import HEADS
+from siamese_mnist.parts.heads.base import linear_layers
 from siamese_mnist.parts.losses import create_loss
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.threads import Lane, threads
+from siamese_mnist.testing import check_parts
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.dense import DenseHead
 from siamese_mnist.training.observers import HeldOutCurve, Observer
@@ -192,3 +194,32 @@ def test_adam_moves_the_same_in_threads():
     finally:
         torch.set_num_threads(before)
     assert torch.equal(*moved)
+
+
+def decayed(self, left, right, same, anchors):
+    return self.loss.of_pairs(left, right, same, anchors) + self.project[0].weight.square().mean()
+
+
+def cut(self):
+    first, last = linear_layers(self.project)
+    copied = copy.deepcopy(last)
+    copied.weight.data[:32] = 0
+    return [first, copied]
+
+
+def doubled(self, outputs, same, anchors):
+    return *self.output_loss(outputs, same, anchors), 2 * Design.output_gradient(self, outputs, same, anchors)[2]
+
+
+@pytest.mark.parametrize(
+    ("broken", "method", "put", "message"),
+    [
+        (HEADS["distance"], "pair_loss", decayed, "uses weights of the dense layers"),
+        (HEADS["distance"], "dense_layers", cut, "output_loss of the dense layers' outputs is not pair_loss"),
+        (DESIGNS["siamese"], "output_gradient", doubled, "output_gradient is not the gradient"),
+    ],
+)
+def test_what_breaks_the_contract_is_found(monkeypatch, broken, method, put, message):
+    monkeypatch.setattr(broken, method, put)
+    with pytest.raises(AssertionError, match=message):
+        check_parts(backbone="convnet", backbone_options={"width": 4}, head="distance", loss="contrastive")
