@@ -1,10 +1,11 @@
 """A study as one HTML file: what was chosen, how much tuning it took, and how often the test pairs were opened."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.registry import Range
 from siamese_mnist.studies.outcome import StudyResult, StudyRow
 from siamese_mnist.system.files import unfinished
 from siamese_mnist.system.templates import render
@@ -76,8 +77,14 @@ def _pictures(result: StudyResult) -> Iterator[Picture]:
                 "A mark a trial; crosses at the lower edge failed. A best trial at the edge of the range says that the "
                 "range is too narrow.",
                 "; ".join(_best_at(row, name) for row in rows) + ".",
-                tried(points, name, log=all(row.space[name].log for row in rows)),
+                tried(points, name, log=_joint(row.space[name] for row in rows).log),
             )
+
+
+def _joint(ranges: Iterable[Range]) -> Range:
+    """The least range that holds all, which one axis has to show."""
+    ends = [(each.low, each.high) for each in ranges]
+    return Range(min(low for low, _ in ends), max(high for _, high in ends))
 
 
 def _groups(rows: Sequence[StudyRow]) -> Iterator[list[StudyRow]]:

@@ -6,7 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 import siamese_mnist as sm
-from siamese_mnist.studies.page import page, write_page
+from siamese_mnist.registry import Range
+from siamese_mnist.studies.page import _joint, page, write_page
 from tests.studies.test_study import study
 
 
@@ -45,3 +46,12 @@ def test_it_is_written_into_the_folder(result, tmp_path):
     assert write_page(result).name == "study.html"
     with pytest.raises(sm.UsageError, match="cannot write"):
         write_page(result, tmp_path)
+
+
+def test_one_axis_shows_the_ranges_of_all_entries():
+    near, far = Range(0.01, 0.05), Range(5, 40)
+    assert not near.log
+    assert not far.log
+    assert _joint([near, far]) == Range(0.01, 40)
+    assert _joint([near, far]).log
+    assert _joint([far]) == far
