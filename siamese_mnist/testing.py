@@ -138,6 +138,21 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
         first = head.eval().score(*head.embed(features).chunk(2))
     assert torch.equal(again, first), f"head {name}: a copy gives other scores; keep all state in it"
     _check_dense_layers(name, head, features, head.embed(features))
+    if head.finishes:
+        _check_finish(name, head, features, labels)
+
+
+@torch.no_grad()
+def _check_finish(name: str, head: SiameseHead, features: Tensor, labels: Tensor) -> None:
+    """Checks that what a head does after training leaves embeddings as long as before, and all of it in its state."""
+    twin, before = copy.deepcopy(head), head.embed(features)
+    head.finish(features, labels)
+    after = head.embed(features)
+    assert after.shape == before.shape, f"head {name}: finish changes embeddings from {before.shape} to {after.shape}"
+    assert torch.isfinite(after).all(), f"head {name}: embeddings are not finite after finish"
+    twin.load_state_dict(head.state_dict())
+    same = torch.equal(head.score(*after.chunk(2)), twin.score(*twin.embed(features).chunk(2)))
+    assert same, f"head {name}: a copy with the same state gives other scores after finish; keep all of it in the state"
 
 
 def _check_dense_layers(name: str, head: StackedHead | SiameseHead, features: Tensor, expected: Tensor) -> None:
@@ -217,6 +232,7 @@ def check_parts(*, design: str = "siamese", backbone: str, head: str, loss: str 
         optimizer.step()
     if "pairs" in model.supervisions and model.dense_layers():
         _check_output_loss(f"{design} / {backbone} / {head} / {loss}", model, images, labels)
+    model.eval().finish(images.mul(255).byte(), labels)
     rows = torch.arange(len(images))
     twin = build_model(**parts)
     twin.load_state_dict(model.state_dict())

@@ -24,7 +24,7 @@ from siamese_mnist.data.pairs import (
     pairs_digest,
 )
 from siamese_mnist.data.streams import Purpose, stream
-from siamese_mnist.data.turned import with_extra_classes
+from siamese_mnist.data.turned import own_classes, with_extra_classes
 from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
@@ -234,6 +234,8 @@ def _learn(work: _Work, progress: Progress) -> Learned:
             progress=progress,
             observers=[held_out] if held_out else [],
         )
+        own = work.training.labels < own_classes(len(work.dataset.classes), protocol.extra_classes)
+        model.finish(work.training.images[own], work.training.labels[own])
         second_seconds = time.perf_counter() - clock
     assert protocol.supervision is not None
     fitted = fit(model, fitting, protocol, generator)

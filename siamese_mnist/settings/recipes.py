@@ -200,14 +200,14 @@ RECIPES.add(
         ),
         parts=Parts(
             backbone="convnet",
-            backbone_options={"members": 3, "deep": True, "fine": True, "slants": True},
+            backbone_options={"members": 3, "deep": True, "fine": True, "slants": True, "turns": True},
             head="distance",
-            head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 3},
+            head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 3, "views": 3, "whitened": True},
             loss="cosface",
             loss_options={"margin": 0.2, "scale": 20.0},
         ),
     ),
     summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks "
-    "of the full resolution, a margin between classes, slanted views. "
+    "of the full resolution, a margin between classes, whitened embeddings, views compared. "
     "`siamese-mnist run siamese --recipe new-classes --dataset glyphs --split classes+groups`.",
 )

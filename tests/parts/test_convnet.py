@@ -5,14 +5,23 @@ import pytest
 import torch
 from scipy.ndimage import affine_transform
 
-from siamese_mnist.parts.backbones.convnet import _DEVIATION, _MEAN, _SLANTS, ConvNet, _slanted, _standardised
+from siamese_mnist.parts.backbones.convnet import (
+    _DEVIATION,
+    _LEFT,
+    _MEAN,
+    _RIGHT,
+    _UPRIGHT,
+    ConvNet,
+    _slanted,
+    _standardised,
+)
 
 
 def test_views_are_those_of_scipy(small):
     """Standardised, seen through the map, against SciPy's bilinear resampling of the plain images."""
     images = small.test.images[:3].float() / 255
     middle = (np.array(images.shape[2:]) - 1) / 2
-    for slant in _SLANTS:
+    for slant in (*_LEFT, *_UPRIGHT, *_RIGHT):
         x, y = slant
         matrix = np.array([[y[1], y[0]], [x[1], x[0]]])  # rows and columns in place of x and y
         seen = _slanted(_standardised(images), slant) * _DEVIATION + _MEAN
@@ -36,6 +45,29 @@ def test_features_are_means_of_views_in_evaluation_alone(small, options, views, 
         mean = net.eval()(images)
     assert len(seen) == views
     torch.testing.assert_close(mean, sum(seen) / views)
+
+
+@pytest.mark.parametrize(
+    ("options", "views"),
+    [({}, (1, 1, 1)), ({"slants": True}, (7, 3, 3)), ({"shifts": True, "slants": True}, (11, 3, 3))],
+)
+def test_turned_views_stand_side_by_side(small, options, views, monkeypatch):
+    """Upright, to the left, to the right; each the mean of its views, and in training the image in all three places."""
+    images = small.test.images[:4].float() / 255
+    torch.manual_seed(0)
+    net = ConvNet(1, width=4, turns=True, **options)
+    seen = []
+    plain = net._features
+    monkeypatch.setattr(net, "_features", lambda x: seen.append(plain(x)) or seen[-1])
+    with torch.no_grad():
+        once = net.train()(images)
+        assert len(seen) == 1
+        assert torch.equal(once, seen[0].repeat(1, 3))
+        seen.clear()
+        found = net.eval()(images)
+    expected = [sum(some) / len(some) for some in (seen[: views[0]], seen[views[0] : -views[2]], seen[-views[2] :])]
+    assert len(seen) == sum(views)
+    torch.testing.assert_close(found, torch.cat(expected, 1))
 
 
 def test_a_fine_stem_sees_the_full_resolution():

@@ -182,6 +182,14 @@ class Design(nn.Module, ABC):
         """
         raise NotImplementedError
 
+    def finish(self, images: Tensor, labels: Tensor) -> None:
+        """Adapts the trained weights to the training images, once after training, in evaluation mode; by default not.
+
+        Args:
+            images: (N, C, H, W) uint8, of the data set's own classes.
+            labels: (N,) int64.
+        """
+
     @abstractmethod
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores (P,) of pairs of images (P, C, H, W) and (P, C, H, W) in [0, 1], without shortcuts."""

@@ -88,6 +88,14 @@ class LateFusion(Design):
             scores = torch.cat([self.head.score(embeddings, mates), self.head.score(embeddings, others)])
         return loss, scores, torch.arange(len(scores), device=scores.device) < len(embeddings)
 
+    @torch.no_grad()
+    def finish(self, images: Tensor, labels: Tensor) -> None:
+        """Lets a head that `finishes` adapt to the features of all images, each as often as it is seen."""
+        if self.head.finishes:
+            features = chunkwise(images, lambda chunk: self.class_features(to_unit(chunk)), CHUNK)
+            ways = len(features) // len(images)
+            self.head.finish(features, torch.cat([some.repeat(ways) for some in labels.split(CHUNK)]))
+
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         """Scores (P,) of pairs of images (P, C, H, W) and (P, C, H, W) in [0, 1]."""
         first, second = (self.head.embed(self.side_features(each, side)) for side, each in enumerate((left, right)))

@@ -62,12 +62,14 @@ class SiameseHead(Head):
         supervisions: what its own loss trains on, best first; with a loss from `LOSSES`, that loss decides.
         grouped: whether a batch of pairs has to hold the pairs of one first image together, see `MetricLoss`.
         threshold: the score at which the head itself decides "same", or None where it is fitted on training images.
+        finishes: whether it has something left to do after training, see `finish`.
     """
 
     given = ("feature_dim", "classes", "loss")
     supervisions: tuple[Supervision, ...] = ("pairs",)
     threshold: ClassVar[float | None] = None
     grouped: bool = False
+    finishes: bool = False
 
     @abstractmethod
     def embed(self, features: Tensor) -> Tensor:
@@ -111,6 +113,14 @@ class SiameseHead(Head):
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar training loss of embeddings (N, E) with class labels (N,) int64."""
         raise NotImplementedError
+
+    def finish(self, features: Tensor, labels: Tensor) -> None:
+        """Adapts the trained weights to the training images, once after training, for heads that say so in `finishes`.
+
+        Args:
+            features: (N, D) of training images, in evaluation mode.
+            labels: (N,) int64, their classes.
+        """
 
 
 def dense(inputs: int, outputs: int) -> nn.Linear:
