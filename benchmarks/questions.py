@@ -61,6 +61,11 @@ def main() -> None:
             if rows[entry]["verdict"] in ("better", "worse")
         ]
     few = "" if options.seeds >= SEEDS else f"; {SEEDS} seeds are asked for, and could show more"
+    told = (
+        f"Shown with {options.seeds} seeds: {', '.join(shown)}. No other idea makes a difference that so few could show"
+        if shown
+        else f"None of these ideas makes a difference that {options.seeds} seeds could show"
+    )
     page = f"""# The report's open questions
 
 The report ends with ideas that it leaves open. Here each is tried on the baseline, everything else as in the report,
@@ -72,8 +77,7 @@ are simultaneous, and a verdict takes a side if and only if its interval leaves 
 
 {made_by(f"python benchmarks/questions.py --seeds {options.seeds} --output docs/questions.md")}
 
-Shown with {options.seeds} seeds: {", ".join(shown) or "nothing"}. The other ideas make no difference that so few seeds
-could show{few}.
+{told}{few}.
 
 {(chr(10) * 2).join(sections)}
 
