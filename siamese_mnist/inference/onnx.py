@@ -162,11 +162,16 @@ def _export(
                 verbose=False,
             )
             assert program is not None
+            fixed = [each.name for each in program.model.graph.inputs if each.shape and isinstance(each.shape[0], int)]
+            if fixed:
+                raise ExportError(
+                    f"this model has no form in ONNX for any number of images ({fixed[0]} is of two alone)"
+                )
             program.model.metadata_props[METADATA] = about
             program.save(path, external_data=False)
     # The exporter answers what it cannot express with exceptions of many kinds.
     except Exception as error:
-        if isinstance(error, OSError):
+        if isinstance(error, OSError | ExportError):
             raise
         raise ExportError(f"this model has no form in ONNX ({str(error).partition(chr(10))[0]})") from error
 

@@ -12,6 +12,7 @@ from siamese_mnist.evaluation import Decision
 from siamese_mnist.inference import onnx
 from siamese_mnist.inference.onnx import ExportError, export_onnx
 from siamese_mnist.inference.verifier import Verifier
+from siamese_mnist.parts.backbones import convnet
 from siamese_mnist.parts.designs import build_model
 
 # The report's stacked classifier and its distance head are trained runs below.
@@ -28,9 +29,9 @@ DESIGNS = {
 }
 
 
-def build(design, backbone, head, loss):
+def build(design, backbone, head, loss, **chosen):
     torch.manual_seed(0)
-    options = {f"{role}_options": {} for role in ("backbone", "head", "loss", "miner")}
+    options = {f"{role}_options": {} for role in ("backbone", "head", "loss", "miner")} | chosen
     parts = {"backbone": backbone, "head": head, "loss": loss, "miner": None}
     model = build_model(design=design, **parts, **options, image_size=(28, 28), classes=10)
     return Verifier(model, Decision(0.3, 1.2), image_size=(28, 28))
@@ -65,6 +66,20 @@ def test_every_design(design, small, tmp_path, capfd):
     verifier = build(*design)
     check(verifier, tmp_path / "onnx", small.test.images[:, 0].numpy())
     assert capfd.readouterr() == ("", "")
+
+
+VIEWS = {"backbone_options": {"width": 4, "turns": True}, "head_options": {"views": 3}}
+
+
+def test_views_of_any_number_of_images(small, tmp_path):
+    check(build(*DESIGNS["cosine"], **VIEWS), tmp_path / "onnx", small.test.images[:, 0].numpy())
+
+
+def test_a_network_for_two_images_alone_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(convnet, "_slanted", lambda x, _: x + torch.ones(len(x), 1, 1, 1))
+    with pytest.raises(ExportError, match="for any number of images"):
+        export_onnx(build(*DESIGNS["cosine"], **VIEWS), tmp_path / "onnx")
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("variant", ["baseline", "siamese"])

@@ -125,8 +125,8 @@ def _standardised(x: Tensor) -> Tensor:
 
 def _slanted(x: Tensor, slant: tuple[tuple[float, float], tuple[float, float]]) -> Tensor:
     """Standardised images, each seen through a linear map of the plane about its middle."""
-    matrix = torch.tensor([[*row, 0.0] for row in slant], device=x.device).expand(len(x), 2, 3)
-    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    matrix = torch.tensor([[[*row, 0.0] for row in slant]], device=x.device)
+    grid = F.affine_grid(matrix, [1, *x.shape[1:]], align_corners=False).expand(x.shape[0], -1, -1, -1)
     ground = -_MEAN / _DEVIATION
     return (F.grid_sample(x - ground, grid.to(x.dtype), align_corners=False) + ground).contiguous(
         memory_format=torch.channels_last
