@@ -31,6 +31,7 @@ from .inference.verifier import Verifier as Verifier
 from .inference.verifier import load as load
 from .parts.backbones import BACKBONES as BACKBONES
 from .parts.backbones import HasPlaces as HasPlaces
+from .parts.backbones import HasViews as HasViews
 from .parts.backbones import SharesPairs as SharesPairs
 from .parts.backbones import create_backbone as create_backbone
 from .parts.designs import DESIGNS as DESIGNS

@@ -32,7 +32,7 @@ from siamese_mnist.evaluation.judged import Weighing
 from siamese_mnist.evaluation.metrics import compute
 from siamese_mnist.inference.gallery import Gallery
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.backbones import BACKBONES, HasPlaces, SharesPairs, create_backbone
+from siamese_mnist.parts.backbones import BACKBONES, HasPlaces, HasViews, SharesPairs, create_backbone
 from siamese_mnist.parts.designs import Design, build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss
@@ -49,7 +49,8 @@ _FEW_PAIRS = 80
 def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
     """Checks that a backbone maps images to `feature_dim` finite features, with finite gradients, the same every time.
 
-    One that `SharesPairs` has to give what it gives for stacked images, one that `HasPlaces` features of each place.
+    One that `SharesPairs` has to give what it gives for stacked images, one that `HasPlaces` features of each place,
+    and one that `HasViews` those of all views side by side once they are kept apart, with the same state.
 
     Args:
         name: name in `BACKBONES`.
@@ -79,6 +80,23 @@ def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
         shaped = places.ndim == 3 and len(places) == len(images)
         assert shaped, f"backbone {name}: places have shape {tuple(places.shape)}, not (N, K, F)"
         assert torch.isfinite(places).all(), f"backbone {name}: places are not finite"
+    if isinstance(backbone, HasViews):
+        _check_views(name, backbone, images)
+
+
+@torch.no_grad()
+def _check_views(name: str, backbone: HasViews, images: Tensor) -> None:
+    assert isinstance(backbone, nn.Module)
+    whole, apart = (copy.deepcopy(backbone).train() for _ in range(2))
+    apart.keep_apart()
+    expected = backbone.views * backbone.feature_dim
+    assert apart.feature_dim == expected, f"backbone {name}: keep_apart makes feature_dim {apart.feature_dim}"
+    alike = _close(apart(images), whole(images).repeat(1, backbone.views))
+    assert alike, f"backbone {name}: in training, all views have to be the image itself"
+    found = apart.eval()(images)
+    assert found.shape == (len(images), expected), f"backbone {name}: views apart have shape {tuple(found.shape)}"
+    assert torch.isfinite(found).all(), f"backbone {name}: views apart are not finite"
+    assert apart.state_dict().keys() == whole.state_dict().keys(), f"backbone {name}: keep_apart changes its state"
 
 
 @torch.no_grad()

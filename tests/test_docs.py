@@ -268,11 +268,12 @@ def _cut(settings: Settings) -> Settings:
     """The same on few images and pairs, seen in one view, for a fraction of a second."""
     protocol, parts = settings.protocol, settings.parts
     once = {name: value for name, value in parts.backbone_options.items() if name not in VIEWS}
+    alike = {name: value for name, value in parts.head_options.items() if name != "views"}
     test_pairs = protocol.test_pairs or (300 if protocol.test_protocol == "random" else None)
     return dataclasses.replace(
         settings,
         dataset=TINY if settings.dataset == "mnist-tenth" else settings.dataset,
-        parts=dataclasses.replace(parts, backbone_options=once),
+        parts=dataclasses.replace(parts, backbone_options=once, head_options=alike),
         protocol=dataclasses.replace(
             protocol,
             train_pairs=min(protocol.train_pairs, 640),

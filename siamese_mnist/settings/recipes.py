@@ -200,7 +200,7 @@ RECIPES.add(
         ),
         parts=Parts(
             backbone="convnet",
-            backbone_options={"members": 3, "deep": True, "fine": True, "slants": True, "turns": True},
+            backbone_options={"members": 3, "deep": True, "fine": True, "slants": True},
             head="distance",
             head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 3, "views": 3, "whitened": True},
             loss="cosface",

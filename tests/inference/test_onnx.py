@@ -68,7 +68,7 @@ def test_every_design(design, small, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-VIEWS = {"backbone_options": {"width": 4, "turns": True}, "head_options": {"views": 3}}
+VIEWS = {"backbone_options": {"width": 4, "slants": True}, "head_options": {"views": 3}}
 
 
 def test_views_of_any_number_of_images(small, tmp_path):

@@ -290,3 +290,38 @@ def test_attention_finds_a_moved_part(generator):
     with torch.no_grad():
         same, far, none = attention(one, one), attention(one, moved), attention(one, gone)
     assert (same - far).norm() < 0.5 * (same - none).norm()
+
+
+def test_two_streams_keep_the_views_together(small):
+    """The features of one view are those that both streams have of it."""
+    model = build("central-surround", "distance", backbone="convnet", backbone_options={"width": 4, "slants": True})
+    trunk = model.backbone.eval()
+    images = small.test.images[:3].float() / 255
+    with torch.no_grad():
+        trunk.keep_apart()
+        streams = []
+        for stream in (trunk.central, trunk.surround):
+            stream.register_forward_hook(lambda *given: streams.append(given[2].chunk(3, 1)))
+        views = trunk(images).chunk(3, 1)
+    assert trunk.feature_dim == sum(each.shape[1] for each in views)
+    for number, view in enumerate(views):
+        assert torch.equal(view, torch.cat([stream[number] for stream in streams], 1))
+
+
+@pytest.mark.parametrize("design", ["siamese", "pseudo-siamese", "central-surround"])
+def test_views_are_compared_by_every_design_that_sees_an_image_alone(design, small):
+    options = {"backbone_options": {"width": 4, "slants": True}, "head_options": {"views": 3, "embedding_dim": 5}}
+    model = build(design, "distance", backbone="convnet", **options)
+    left, right = (small.test.images[some].float() / 255 for some in (slice(4), slice(4, 8)))
+    one, other = (model.head.embed(model.side_features(each, side)) for side, each in enumerate((left, right)))
+    assert one.shape == (4, 15)
+    views = [[-F.pairwise_distance(F.normalize(a), F.normalize(b)) for b in other.chunk(3, 1)] for a in one.chunk(3, 1)]
+    scores = torch.stack([torch.stack(row) for row in views])
+    torch.testing.assert_close(model(left, right), (scores.amax(0).mean(0) + scores.amax(1).mean(0)) / 2)
+
+
+@pytest.mark.parametrize(("options", "views"), [({}, 1), ({"slants": True}, 3)])
+def test_views_that_a_backbone_does_not_keep_apart_are_refused(options, views):
+    given = 2 if views == 3 else 3
+    with pytest.raises(UsageError, match=f"compares {given} views of an image, but backbone 'convnet' keeps {views} "):
+        build("siamese", "distance", backbone="convnet", backbone_options=options, head_options={"views": given})

@@ -1,6 +1,6 @@
 """Backbones: images to features."""
 
 from siamese_mnist.parts.backbones import convnet, report, torchvision  # noqa: F401
-from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, SharesPairs, create_backbone
+from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, HasViews, SharesPairs, create_backbone, views_of
 
-__all__ = ["BACKBONES", "HasPlaces", "SharesPairs", "create_backbone"]
+__all__ = ["BACKBONES", "HasPlaces", "HasViews", "SharesPairs", "create_backbone", "views_of"]

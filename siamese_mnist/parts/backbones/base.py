@@ -1,7 +1,7 @@
 """The backbones by name.
 
 A backbone is an `nn.Module` that maps images, float (N, C, H, W) in [0, 1], to features (N, feature_dim), and has the
-attribute `feature_dim`. One that can do more derives from `SharesPairs` or `HasPlaces` too.
+attribute `feature_dim`. One that can do more derives from `SharesPairs`, `HasPlaces` or `HasViews` too.
 """
 
 from abc import ABC, abstractmethod
@@ -41,6 +41,30 @@ class HasPlaces(ABC):
     @abstractmethod
     def places(self, x: Tensor) -> Tensor:
         """Maps images (N, C, H, W) in [0, 1] to what it sees at K places: (N, K, F)."""
+
+
+class HasViews(ABC):
+    """A backbone that may look at an image in several ways once it is trained, and can keep apart what it sees.
+
+    Attributes:
+        views: V, how many views it can keep apart, >= 1; in training there is one.
+        feature_dim: length of its features, V times as many once views are kept apart.
+    """
+
+    views: int
+    feature_dim: int
+
+    @abstractmethod
+    def keep_apart(self) -> None:
+        """Lets the features of the V views stand side by side from now on: (N, V * D) where they were (N, D).
+
+        In training the features of the image itself take the place of all.
+        """
+
+
+def views_of(backbone: nn.Module) -> int:
+    """How many views a backbone can keep apart, >= 1."""
+    return backbone.views if isinstance(backbone, HasViews) else 1
 
 
 BACKBONES: Registry[Any] = kinds.BACKBONES

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces
+from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, HasViews
 from siamese_mnist.parts.backbones.halves import halved
 from siamese_mnist.parts.backbones.parallel import side_by_side
 from siamese_mnist.system.threads import cores
@@ -24,7 +24,7 @@ def _turned(degrees: float, shear: float) -> tuple[tuple[float, float], tuple[fl
 
 
 _LEFT, _RIGHT = (tuple(_turned(turn, shear) for shear in (0.0, -0.2, 0.2)) for turn in (-12, 12))
-_VIEWS = 3  # upright, and turned to either side
+_TURNS = 3  # upright, and turned to either side
 _UPRIGHT = (
     *(_turned(0, shear) for shear in (-0.2, 0.2)),
     *(((x, 0.0), (0.0, y)) for x, y in ((0.85, 1.0), (1.15, 1.0), (1.0, 0.85), (1.0, 1.15))),
@@ -32,7 +32,7 @@ _UPRIGHT = (
 
 
 @BACKBONES.register("convnet")
-class ConvNet(nn.Module, HasPlaces):
+class ConvNet(nn.Module, HasPlaces, HasViews):
     """Four convolutions with batch norm and ReLU, a 5x5 stem of stride 2, global mean; single or as an ensemble.
 
     Args:
@@ -43,9 +43,8 @@ class ConvNet(nn.Module, HasPlaces):
         shifts: whether features are averaged over the image and its four shifts by one pixel, in evaluation.
         deep: whether the first and the last stage have a second convolution, too; six in all.
         fine: whether the stem is three 3x3 convolutions, two of them at the full resolution with half the channels.
-        slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation.
-        turns: whether features of the image, and of it turned by 12 degrees to either side, stand side by side, for a
-            head of three views; in training the image takes the place of all three.
+        slants: whether features are averaged over the image and twelve turned, slanted or scaled views, in evaluation;
+            kept apart, they are three means, of the upright ones and of those turned by 12 degrees to either side.
         halves: whether both halves of a training batch are computed side by side, each normalised by its own
             statistics (ghost batch norm, Hoffer et al. 2017, arXiv 1705.08741); the same on any number of cores.
 
@@ -64,7 +63,6 @@ class ConvNet(nn.Module, HasPlaces):
         deep: bool = False,
         fine: bool = False,
         slants: bool = False,
-        turns: bool = False,
         halves: bool = False,
     ) -> None:
         super().__init__()
@@ -74,18 +72,24 @@ class ConvNet(nn.Module, HasPlaces):
             raise UsageError(f"images of {image_size[0]} x {image_size[1]} are too small for convnet; it needs 8 x 8")
         self.shifts = shifts
         self.slants = slants
-        self.turns = turns
+        self.views = _TURNS if slants else 1
+        self.apart = False
         self.halves = halves
         self.members = nn.ModuleList(_member(in_channels, width, deep, fine) for _ in range(members))
-        self.feature_dim = 4 * width * members * (_VIEWS if turns else 1)
+        self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
         x = _standardised(x)
         if self.training:
-            return self._features(x).repeat(1, _VIEWS if self.turns else 1)
+            return self._features(x).repeat(1, self.views if self.apart else 1)
         return torch.cat([torch.stack([self._features(view) for view in views]).mean(0) for views in self._views(x)], 1)
+
+    def keep_apart(self) -> None:
+        """Lets the features of upright views and of those turned to either side stand side by side from now on."""
+        self.apart = True
+        self.feature_dim *= self.views
 
     def places(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to the channels at every place of the last layer: (N, K, F)."""
@@ -93,14 +97,13 @@ class ConvNet(nn.Module, HasPlaces):
         return torch.cat([member(x).flatten(2) for member in self.members], 1).transpose(1, 2)
 
     def _views(self, x: Tensor) -> list[list[Tensor]]:
-        """Views of standardised images whose features are averaged, apart by turn if turns stand side by side."""
+        """Views of standardised images whose features are averaged, in one list or apart by turn."""
         upright = [x.roll(shift, (2, 3)) for shift in (_SHIFTS if self.shifts else _SHIFTS[:1])]
         if not self.slants:
-            turned = [[_slanted(x, side[0])] for side in (_LEFT, _RIGHT)] if self.turns else []
-        else:
-            upright += [_slanted(x, slant) for slant in _UPRIGHT]
-            turned = [[_slanted(x, slant) for slant in side] for side in (_LEFT, _RIGHT)]
-        return [upright, *turned] if self.turns else [sum(turned, upright)]
+            return [upright]
+        upright += [_slanted(x, slant) for slant in _UPRIGHT]
+        turned = [[_slanted(x, slant) for slant in side] for side in (_LEFT, _RIGHT)]
+        return [upright, *turned] if self.apart else [sum(turned, upright)]
 
     def _features(self, x: Tensor) -> Tensor:
         parameters = list(self.members.parameters())

@@ -1,12 +1,12 @@
 """Models of named parts."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.backbones import create_backbone
+from siamese_mnist.parts.backbones import HasViews, create_backbone, views_of
 from siamese_mnist.parts.designs.base import DESIGNS, Design
 from siamese_mnist.parts.heads import HEADS, Head
 from siamese_mnist.parts.losses import MetricLoss, create_loss
@@ -54,6 +54,14 @@ def build_model(
         return create_backbone(backbone, in_channels=in_channels, image_size=size, **backbone_options)
 
     trunk = kind.make_backbone(make, channels, image_size)
+    views = _option(head_class, head_options, "views") or 1
+    if views != 1:
+        if views != views_of(trunk):
+            raise UsageError(
+                f"head {head!r} compares {views} views of an image, but backbone {backbone!r} keeps {views_of(trunk)} "
+                f"apart under design {design!r}; set views to {views_of(trunk)}"
+            )
+        cast(HasViews, trunk).keep_apart()
     context: dict[str, Any] = {"feature_dim": kind.head_features(trunk), "classes": classes, "loss": None}
     if loss:
         context["loss"] = _loss(head_class, head_options, loss, loss_options, miner, miner_options, classes)
@@ -84,5 +92,10 @@ def _loss(
     miner_options: Mapping[str, Any],
     classes: int,
 ) -> MetricLoss:
-    embedding_dim = head_options.get("embedding_dim", options_of(head).get("embedding_dim"))
+    embedding_dim = _option(head, head_options, "embedding_dim")
     return create_loss(loss, loss_options, miner, miner_options, classes=classes, embedding_dim=embedding_dim)
+
+
+def _option(part: type[Head], options: Mapping[str, Any], name: str) -> Any:
+    """An option of a part, its default where it is not set, or None where the part has none of that name."""
+    return options.get(name, options_of(part).get(name))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.data.pairs import Pairs
+from siamese_mnist.parts.backbones import HasViews, views_of
 from siamese_mnist.parts.designs.base import (
     CHUNK,
     DESIGNS,
@@ -161,7 +162,7 @@ def _same_memory(one: Tensor, other: Tensor) -> bool:
     return (one.data_ptr(), one.shape, one.stride()) == (other.data_ptr(), other.shape, other.stride())
 
 
-class Branches(nn.Module):
+class Branches(nn.Module, HasViews):
     """Two backbones of one kind, each with weights of its own.
 
     Args:
@@ -173,6 +174,13 @@ class Branches(nn.Module):
         super().__init__()
         self.sides = nn.ModuleList([left, right])
         self.feature_dim = cast(int, left.feature_dim)
+        self.views = views_of(left)
+
+    def keep_apart(self) -> None:
+        """Keeps the views of both sides apart."""
+        for side in self.sides:
+            cast(HasViews, side).keep_apart()
+        self.feature_dim *= self.views
 
 
 @DESIGNS.register("pseudo-siamese")

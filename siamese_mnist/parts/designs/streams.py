@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from siamese_mnist.parts.backbones import HasViews, views_of
 from siamese_mnist.parts.designs.base import DESIGNS, MakeBackbone
 from siamese_mnist.parts.designs.siamese import Siamese
 
 
-class Streams(nn.Module):
+class Streams(nn.Module, HasViews):
     """The middle of an image, and the whole image at half the resolution, each seen by a backbone of its own.
 
     Args:
@@ -23,6 +24,15 @@ class Streams(nn.Module):
         self.central = central
         self.surround = surround
         self.feature_dim = cast(int, central.feature_dim) + cast(int, surround.feature_dim)
+        self.views = min(views_of(central), views_of(surround))
+        self.apart = 1
+
+    def keep_apart(self) -> None:
+        """Keeps the views of both streams apart; the streams' features of one view stay together."""
+        for stream in (self.central, self.surround):
+            cast(HasViews, stream).keep_apart()
+        self.feature_dim *= self.views
+        self.apart = self.views
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, C, H, W) in [0, 1] to the features of both streams, (N, feature_dim)."""
@@ -30,7 +40,8 @@ class Streams(nn.Module):
         top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2
         middle = x[:, :, top : top + height, left : left + width]
         whole = F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
-        return torch.cat([self.central(middle), self.surround(whole)], 1)
+        streams = (self.central(middle).chunk(self.apart, 1), self.surround(whole).chunk(self.apart, 1))
+        return torch.cat([stream for view in zip(*streams, strict=True) for stream in view], 1)
 
 
 @DESIGNS.register("central-surround")
