@@ -2,6 +2,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# Where it is set, every process compiles all that it imports; the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check lint types imports docs site package clean
 
 run: $(VENV)/.installed  ## compare the report's baseline with the Siamese variant on the built-in images

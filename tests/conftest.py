@@ -35,6 +35,11 @@ def load_small(root=None, download=False):  # noqa: ARG001
     return Dataset(train.select(slice(600)), test.select(slice(300)), classes, Preprocessing.MNIST)
 
 
+def pytest_xdist_auto_num_workers():
+    """One process more than there are cores, as some tests wait for other programs."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def tenth():
     return load_dataset("mnist-tenth")

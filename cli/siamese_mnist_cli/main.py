@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import gc
 import os
 import sys
 from typing import Any, NoReturn
@@ -9,6 +10,9 @@ from typing import Any, NoReturn
 from siamese_mnist_cli import signals
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_OBJECTS = (
+    50_000  # new ones between two looks for garbage; Python's own number makes it look at imports a thousand times
+)
 _INTERRUPTED = 130  # the status with which Typer answers Ctrl-C
 
 
@@ -21,6 +25,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _tune_process()
     if arguments is None:
         signals.install()  # before anything heavy is imported
+        gc.set_threshold(_OBJECTS)
     try:
         status = _run(arguments)
         sys.stdout.flush()
@@ -34,6 +39,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         named = "the output" if error.filename is None else repr(os.fsdecode(error.filename))
         _fail(f"{named} cannot be used ({error.strerror or error}); name another place", 2)
     signals.finish()
+    if arguments is None:
+        gc.freeze()  # Python would look through all that is left once more, only to leave it to the system
     sys.exit(status)
 
 

@@ -56,6 +56,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         batch_size: pairs per update.
         learning_rate: Adam's step size of the head.
         backbone_learning_rate: Adam's step size of the backbone.
+        backbone_optimizer: "adam" or "muon", how the backbone is trained.
         backbone_every: updates of the head per update of the backbone.
         schedule: name in `SCHEDULES`, course of the step sizes.
         adam_beta2: decay of Adam's second moment.
@@ -101,6 +102,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         batch_size: int | None = 64,
         learning_rate: float | None = 1e-3,
         backbone_learning_rate: float | None = 1e-3,
+        backbone_optimizer: str | None = None,
         backbone_every: int | None = None,
         schedule: str | None = None,
         adam_beta2: float | None = None,
@@ -127,6 +129,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.backbone_learning_rate = backbone_learning_rate
+        self.backbone_optimizer = backbone_optimizer
         self.backbone_every = backbone_every
         self.schedule = schedule
         self.adam_beta2 = adam_beta2

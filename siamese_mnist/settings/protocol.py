@@ -79,6 +79,13 @@ class TrainingProtocol:
     backbone_learning_rate: float = setting(
         0.0, "Adam's step size of the backbone; 0 freezes it.", panel=_PHASE_2, option="backbone_lr", at_least=0
     )
+    backbone_optimizer: Literal["adam", "muon"] = setting(
+        "adam",
+        "How the backbone is trained: by `adam`, or its filters by `muon`, whose steps are as large but go equally far "
+        "in every direction, which short trainings want.",
+        panel=_PHASE_2,
+        added=True,
+    )
     backbone_every: int = setting(
         1,
         "Updates of the head per update of the backbone, whose gradients add up meanwhile.",
@@ -129,6 +136,7 @@ class TrainingProtocol:
             )
         if not self.backbone_learning_rate:
             idle = {
+                "backbone_optimizer": self.backbone_optimizer != "adam",
                 "backbone_every": self.backbone_every != 1,
                 "precision": self.precision != "float32",
                 "augmentation": bool(self.augmentation),

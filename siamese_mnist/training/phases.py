@@ -2,7 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -19,11 +20,15 @@ from siamese_mnist.training.batches import LabelBatches, PairBatches
 from siamese_mnist.training.curve import Curve, TrainedPairs
 from siamese_mnist.training.dense import DenseHead
 from siamese_mnist.training.divergence import PHASE_2_RATES, check_finite, check_weights
+from siamese_mnist.training.muon import Muon
 from siamese_mnist.training.observers import HeldOutCurve, Observer, View
 from siamese_mnist.training.tape import Tape
 
+Made = TypeVar("Made", bound=Adam | Muon)
 Progress = Callable[[str, int, int], None]
 """Called as `progress(stage, updates done, updates in all)`."""
+
+_OPTIMIZERS: Mapping[str, type[Adam] | type[Muon]] = {"adam": Adam, "muon": Muon}
 
 
 def silent(stage: str, done: int, total: int) -> None:
@@ -136,12 +141,15 @@ def train(
         return _train_dense(PairBatches(model, data, pairs, protocol, generator), layers, held_out, progress)
     kind = LabelBatches if on_labels else PairBatches
     batches = kind(model, data, pairs, protocol, generator)
-    plans = [(_adam(model.decider(), protocol.learning_rate, protocol), protocol.learning_rate, 1)]
+    plans: list[tuple[Adam | Muon, float, int]] = [
+        (_made(Adam, model.decider(), protocol.learning_rate, protocol), protocol.learning_rate, 1)
+    ]
     if not frozen:
         learning_rate = protocol.backbone_learning_rate
-        plans.append(
-            (_adam(model.backbone.parameters(), learning_rate, protocol), learning_rate, protocol.backbone_every)
+        optimizer = _made(
+            _OPTIMIZERS[protocol.backbone_optimizer], model.backbone.parameters(), learning_rate, protocol
         )
+        plans.append((optimizer, learning_rate, protocol.backbone_every))
     factor = SCHEDULES[protocol.schedule]
     view = View(model) if observers else None
     trained = TrainedPairs()
@@ -185,7 +193,7 @@ def _train_dense(
     waiting: Tensor | None = None  # rows of what is held out
     model.train_decider()
     with Lane() as lane:
-        head = DenseHead(layers, others, lambda some: _adam(some, protocol.learning_rate, protocol), lane)
+        head = DenseHead(layers, others, lambda some: _made(Adam, some, protocol.learning_rate, protocol), lane)
         clock = time.perf_counter()
         for update, (epoch, rows, features, count) in enumerate(_gathered(batches, held_out, lane), start=1):
             same = batches.pairs.same[rows]
@@ -254,8 +262,8 @@ def _forward(
     return outputs[:count]
 
 
-def _adam(parameters: Iterable[Tensor], learning_rate: float, protocol: TrainingProtocol) -> Adam:
-    return Adam(
+def _made(kind: type[Made], parameters: Iterable[Tensor], learning_rate: float, protocol: TrainingProtocol) -> Made:
+    return kind(
         parameters,
         learning_rate=learning_rate,
         beta2=protocol.adam_beta2,

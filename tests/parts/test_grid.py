@@ -21,6 +21,12 @@ def narrow(recipe, backbone=None):
     return {"width": 4} if (backbone or sm.RECIPES[recipe].parts.backbone) == "convnet" else {}
 
 
+def quick(recipe):
+    """Options that make a recipe's own parts quick: narrow, with two networks at most."""
+    several = {"members": 2} if sm.RECIPES[recipe].parts.backbone_options.get("members", 1) > 1 else {}
+    return {"backbone_options": narrow(recipe) | several, "head_options": several}
+
+
 def needs_loss(head):
     return sm.HEADS[head].losses and not sm.HEADS[head].loss_optional
 
@@ -92,7 +98,7 @@ def test_every_loss_trains_under_every_recipe_and_supervision(loss, recipe, curv
                 Settings.resolve(
                     "siamese",
                     recipe=recipe,
-                    backbone_options=narrow(recipe),
+                    **quick(recipe),
                     head=head,
                     loss=loss,
                     supervision=supervision,
@@ -104,7 +110,7 @@ def test_every_loss_trains_under_every_recipe_and_supervision(loss, recipe, curv
 @pytest.mark.parametrize("recipe", ["report", "short"])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_no_loss_sees_the_test_images(loss, recipe):
-    testing.check_blind(Settings.resolve("siamese", recipe=recipe, backbone_options=narrow(recipe), loss=loss))
+    testing.check_blind(Settings.resolve("siamese", recipe=recipe, **quick(recipe), loss=loss))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -175,7 +181,7 @@ def test_every_mined_loss_trains(name, miner):
             settings = Settings.resolve(
                 "siamese",
                 recipe=recipe,
-                backbone_options=narrow(recipe),
+                **quick(recipe),
                 head=head,
                 loss=name,
                 miner=miner,

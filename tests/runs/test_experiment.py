@@ -358,6 +358,8 @@ def test_a_place_that_cannot_be_written_is_found_before_training(short, tmp_path
         ({"learning_rate": float("nan")}, "learning_rate must be > 0, got nan"),
         ({"same_fraction": 1.0}, "same_fraction must be > 0 and < 1, got 1.0"),
         ({"backbone_every": 2}, "backbone_every has no effect on a frozen backbone"),
+        ({"backbone_optimizer": "muon"}, "backbone_optimizer has no effect on a frozen backbone"),
+        ({"backbone_optimizer": "moun"}, "unknown backbone_optimizer 'moun'; use one of adam, muon"),
         ({"device": "cpuu"}, "device"),
         ({"device": "meta"}, r"device 'meta' cannot be used .*; cpu always can"),
         ({"test_pairs": 1}, "test_pairs must be large enough for both same and different pairs, got 1: all"),
