@@ -51,9 +51,10 @@ from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.settings.settings import Settings
 from siamese_mnist.system.machine import machine
 from siamese_mnist.system.threads import RUN_THREADS, threads
+from siamese_mnist.training.begun import pretrain_once
 from siamese_mnist.training.curve import Curve
 from siamese_mnist.training.observers import HeldOutCurve
-from siamese_mnist.training.phases import Progress, class_accuracy, pretrain, silent, train
+from siamese_mnist.training.phases import Progress, class_accuracy, silent, train
 
 _TRIED = 8  # training images on which a scorer is tried before it is kept
 _TYPICAL_IMAGES = 2000
@@ -106,11 +107,13 @@ def run_settings(
     device: str = "cpu",
     progress: Progress = silent,
     dataset: Dataset | None = None,
+    begun: Path | None = None,
 ) -> RunResult:
     """Trains, evaluates and saves what `settings` describe; see `run`.
 
     It computes with `RUN_THREADS`, whatever else the program does, so that `run` and `compare` give the same figures.
-    A `dataset` at hand, which has to be that of the settings, is not loaded again.
+    A `dataset` at hand, which has to be that of the settings, is not loaded again. In the folder `begun`, runs that
+    begin alike share their phase 1, see `pretrain_once`.
 
     Raises:
         DivergedError: if the loss stops being finite; nothing is kept of the run then.
@@ -124,7 +127,7 @@ def run_settings(
             dataset = load_dataset(settings.dataset, data_dir, download, **settings.dataset_options)
         divided = split_dataset(dataset, settings.split, settings.fold or 0)
         work = _prepare(settings, divided, device)
-        learned = _cross_fitted(work, _learn(work, progress), divided, progress)
+        learned = _cross_fitted(work, _learn(work, progress, begun), divided, progress)
         return _write(work, learned, Path(runs_dir), start)
 
 
@@ -204,7 +207,7 @@ def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
     )
 
 
-def _learn(work: _Work, progress: Progress) -> Learned:
+def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learned:
     """Both phases and the decision; the test images are measured meanwhile and decide nothing."""
     settings, generator = work.settings, work.generator
     # Initial values and dropout draw from PyTorch's global stream: it is set for the run and put back afterwards.
@@ -216,9 +219,17 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         fitting = fitting._replace(data=fitting.data.to(work.device))
         model, class_head = model.to(work.device), class_head.to(work.device)
 
-        clock = time.perf_counter()
-        first = pretrain(model, class_head, work.training, protocol, generator=generator, progress=progress)
-        first_seconds = time.perf_counter() - clock
+        parts = settings.parts
+        first = pretrain_once(
+            begun,
+            [settings.design, parts.backbone, dict(parts.backbone_options), work.device],
+            model,
+            class_head,
+            work.training,
+            protocol,
+            generator=generator,
+            progress=progress,
+        )
         tested = work.dataset.test_classes
         known = work.dataset.classes[: len(tested)] == tested  # the class head cannot name others
         accuracy = class_accuracy(model, class_head, work.test) if protocol.pretrain_epochs and known else None
@@ -243,7 +254,7 @@ def _learn(work: _Work, progress: Progress) -> Learned:
         model=model,
         class_head=class_head,
         protocol=protocol,
-        phase1=Phase1(epochs=protocol.pretrain_epochs, accuracy=accuracy, train_seconds=first_seconds),
+        phase1=Phase1(epochs=protocol.pretrain_epochs, accuracy=accuracy, train_seconds=float(first.seconds.sum())),
         phase2=Phase2(epochs=protocol.epochs, supervision=protocol.supervision, train_seconds=second_seconds),
         curves=(first, second.curve(model.threshold, held_out)),
         decision=FittedDecision(

@@ -18,6 +18,7 @@ from siamese_mnist.runs.provenance import run_name
 from siamese_mnist.runs.result import Diverged, RunResult
 from siamese_mnist.runs.store import check_writable, find_runs
 from siamese_mnist.settings.settings import Settings
+from siamese_mnist.system.files import workspace
 from siamese_mnist.system.owners import Owner
 from siamese_mnist.system.processes import end_with, without_interrupts
 from siamese_mnist.training.divergence import DivergedError
@@ -112,13 +113,13 @@ def attempt_runs(
     if missing and engine != "local":
         with workers_of(engine, address, jobs=most, gpu=gpu) as workers:
             done |= train_elsewhere(missing, workers, **places, jobs=jobs, overall=overall)
-    elif most > 1:
-        done |= _train_in_parallel(missing, most, places, overall, beside)
-    else:
-        for name, each in missing.items():
-            outcome = _train_unclaimed(name, each, **places, progress=progress(each))
-            if not isinstance(outcome, Owner):
-                done[name] = outcome
+    elif missing:
+        with workspace(Path(runs_dir)) as begun:
+            here = places | {"begun": begun}
+            if most > 1:
+                done |= _train_in_parallel(missing, most, here, overall, beside)
+            else:
+                done |= _train_in_turn(missing, here, progress)
     for name, each in missing.items():
         if name not in done:
             done[name] = _wait_or_train(name, each, notice, **places, progress=progress(each))
@@ -131,6 +132,15 @@ def possible_jobs() -> int:
     from joblib import cpu_count
 
     return max(1, min(int(cpu_count()), _available_memory_bytes() // RUN_MEMORY_BYTES))
+
+
+def _train_in_turn(
+    settings: Mapping[str, Settings], places: Mapping[str, Any], progress: Callable[[Settings], Progress]
+) -> dict[str, RunResult | Diverged]:
+    outcomes = (
+        (name, _train_unclaimed(name, each, **places, progress=progress(each))) for name, each in settings.items()
+    )
+    return {name: outcome for name, outcome in outcomes if not isinstance(outcome, Owner)}
 
 
 def _train_in_parallel(

@@ -13,10 +13,12 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from siamese_mnist import UsageError
 from siamese_mnist.runs import jobs
+from siamese_mnist.runs.experiment import run_settings
 from siamese_mnist.runs.jobs import ensure_runs, possible_jobs
 from siamese_mnist.runs.store import read_scores
 from siamese_mnist.settings.settings import Settings
-from siamese_mnist.training.phases import silent
+from siamese_mnist.training import begun
+from siamese_mnist.training.phases import pretrain, silent
 
 
 def test_nothing_is_trained_twice(runs_dir, finished, short, monkeypatch):
@@ -33,7 +35,8 @@ def test_nothing_is_trained_twice(runs_dir, finished, short, monkeypatch):
 def test_what_is_missing_is_trained(runs_dir, short, monkeypatch):
     trained = []
 
-    def train(settings, *, progress, **places):
+    def train(settings, *, progress, begun, **places):
+        assert begun.is_dir()
         trained.append((settings, places, progress))
         return "new"
 
@@ -42,6 +45,28 @@ def test_what_is_missing_is_trained(runs_dir, short, monkeypatch):
     runs = list(ensure_runs(wanted, runs_dir=runs_dir, data_dir="data", download=True, progress=lambda each: each.seed))
     assert runs[1] == "new"
     assert trained == [(wanted[1], {"runs_dir": runs_dir, "data_dir": "data", "download": True, "device": "cpu"}, 1)]
+
+
+def test_what_begins_alike_is_begun_once(small, short, tmp_path, monkeypatch):
+    """Runs that share a backbone, design and seed share phase 1, and have the figures that each has alone."""
+    began = []
+
+    def counted(*given, **named):
+        began.append(given)
+        return pretrain(*given, **named)
+
+    monkeypatch.setattr(begun, "pretrain", counted)
+    entries = ["siamese", "siamese:loss=triplet", "siamese:backbone.activation=true"]
+    wanted = [Settings.resolve(entry, **short) for entry in entries]
+    together = list(ensure_runs(wanted, runs_dir=tmp_path / "together"))
+    assert len(began) == 2
+    assert len([*(tmp_path / "together").iterdir()]) == len(wanted)
+    for run, each in zip(together, wanted, strict=True):
+        alone = run_settings(each, runs_dir=tmp_path / "alone", dataset=small)
+        assert figures(run) == figures(alone)
+        assert run.phase1.accuracy == alone.phase1.accuracy
+        assert run.phase1.train_seconds > 0
+        np.testing.assert_array_equal(read_scores(run.run_dir)["score"], read_scores(alone.run_dir)["score"])
 
 
 TINY = {"train_pairs": 640, "test_pairs": 300, "pretrain_epochs": 0, "epochs": 1, "curve": False}
