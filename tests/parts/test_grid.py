@@ -129,6 +129,21 @@ def test_every_variant_trains_on_every_backbone_and_sees_no_test_image(variant, 
     testing.check_blind(settings)
 
 
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "siamese-agreement"])
+@pytest.mark.parametrize("backbone", FAMILIES)
+def test_every_design_and_backbone_trains_by_muon(variant, backbone):
+    recipe = "alike" if sm.VARIANTS[variant].design != "stacked" else "report"
+    settings = Settings.resolve(
+        variant,
+        recipe=recipe,
+        backbone=backbone,
+        backbone_options=narrow(recipe, backbone),
+        backbone_learning_rate=1e-3,
+        backbone_optimizer="muon",
+    )
+    testing.check_settings(settings)
+
+
 @pytest.mark.parametrize("backbone", FAMILIES)
 @pytest.mark.parametrize(
     ("design", "head"),
