@@ -10,9 +10,7 @@ from typing import Any, NoReturn
 from siamese_mnist_cli import signals
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_OBJECTS = (
-    50_000  # new ones between two looks for garbage; Python's own number makes it look at imports a thousand times
-)
+_OBJECTS = 50_000  # new ones between two looks for garbage; with Python's 700, imports are looked at a thousand times
 _INTERRUPTED = 130  # the status with which Typer answers Ctrl-C
 
 

@@ -55,7 +55,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         epochs: passes over the pairs.
         batch_size: pairs per update.
         learning_rate: Adam's step size of the head.
-        backbone_learning_rate: Adam's step size of the backbone.
+        backbone_learning_rate: step size of the backbone.
         backbone_optimizer: "adam" or "muon", how the backbone is trained.
         backbone_every: updates of the head per update of the backbone.
         schedule: name in `SCHEDULES`, course of the step sizes.

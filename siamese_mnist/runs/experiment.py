@@ -222,7 +222,7 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
         parts = settings.parts
         first = pretrain_once(
             begun,
-            [settings.design, parts.backbone, dict(parts.backbone_options), work.device],
+            [settings.design, parts.backbone, dict(parts.backbone_options), work.device, machine()],
             model,
             class_head,
             work.training,

@@ -77,7 +77,7 @@ class TrainingProtocol:
         panel=_PHASE_2,
     )
     backbone_learning_rate: float = setting(
-        0.0, "Adam's step size of the backbone; 0 freezes it.", panel=_PHASE_2, option="backbone_lr", at_least=0
+        0.0, "Step size of the backbone; 0 freezes it.", panel=_PHASE_2, option="backbone_lr", at_least=0
     )
     backbone_optimizer: Literal["adam", "muon"] = setting(
         "adam",

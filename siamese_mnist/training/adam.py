@@ -32,7 +32,7 @@ class Adam:
         self._beta2 = beta2
         self._weight_decay = weight_decay
         self._public: torch.optim.AdamW | None = None
-        if not all(hasattr(torch, name) for name in _KERNELS):
+        if self.parameters and not all(hasattr(torch, name) for name in _KERNELS):
             self._public = torch.optim.AdamW(
                 self.parameters,
                 lr=learning_rate,

@@ -26,57 +26,49 @@ def pretrain_once(
     head: nn.Module,
     data: LabeledImages,
     protocol: TrainingProtocol,
-    *,
-    generator: torch.Generator,
-    progress: Progress,
+    **given: Any,
 ) -> Curve:
     """What `pretrain` does, or what it did for a run that began alike.
 
     Args:
         folder: where phases that were trained are kept for others; None trains it in any case.
-        about: what else it depends on, as JSON holds it: the names and options of backbone and design.
-        model: see `pretrain`, and so on.
+        about: what else it depends on, as JSON holds it: design, backbone with options, device and machine.
+        model: see `pretrain`, as are the others.
         head: trained with it.
         data: training images.
         protocol: epochs, batch size and learning rate.
-        generator: order of the images.
-        progress: told after every update, or once where nothing is trained.
+        **given: generator and progress; this one is told once where nothing is trained.
+
+    Raises:
+        DivergedError: see `pretrain`.
     """
-    trained = {"backbone": model.backbone, "head": head}
     if folder is None or not protocol.pretrain_epochs:
-        return pretrain(model, head, data, protocol, generator=generator, progress=progress)
+        return pretrain(model, head, data, protocol, **given)
+    both, generator = nn.ModuleDict({"model": model, "head": head}), given["generator"]
     settings = [protocol.pretrain_epochs, protocol.pretrain_batch_size, protocol.pretrain_learning_rate]
-    begin = {**_states(trained), **_draws(generator), "images": data.images, "labels": data.labels}
+    begin = {**both.state_dict(), **_draws(generator), "images": data.images, "labels": data.labels}
     place = folder / _digest([about, settings], begin)
     with contextlib.suppress(OSError, SafetensorError):
-        return _taken(load_file(place), trained, generator, progress)
-    curve = pretrain(model, head, data, protocol, generator=generator, progress=progress)
-    left = {
-        **_states(trained),
-        **_draws(generator),
-        **{f"curve.{name}": each for name, each in curve._asdict().items()},
-    }
+        return _taken(load_file(place), both, **given)
+    curve = pretrain(model, head, data, protocol, **given)
+    left = {**both.state_dict(), **_draws(generator), **_columns(curve)}
     with contextlib.suppress(OSError), unfinished(place) as target:  # what is kept for others is worth no run
-        save_file({name: each.cpu().contiguous() for name, each in left.items()}, target)
+        # Copies, as a file does not hold weights that are tied to others.
+        save_file({name: each.detach().cpu().clone().contiguous() for name, each in left.items()}, target)
     return curve
 
 
-def _taken(
-    kept: dict[str, Tensor], trained: dict[str, nn.Module], generator: torch.Generator, progress: Progress
-) -> Curve:
-    for kind, module in trained.items():
-        module.load_state_dict(
-            {name.removeprefix(f"{kind}."): each for name, each in kept.items() if name.startswith(kind)}
-        )
+def _taken(kept: dict[str, Tensor], both: nn.Module, *, generator: torch.Generator, progress: Progress) -> Curve:
+    both.load_state_dict({name: kept[name] for name in both.state_dict()})
     generator.set_state(kept["order"])
     torch.set_rng_state(kept["draws"])
-    curve = Curve(*(kept[f"curve.{name}"] for name in Curve._fields))
+    curve = Curve(*(kept[f"curve {name}"] for name in Curve._fields))
     progress("phase 1", len(curve.epoch), len(curve.epoch))
     return curve
 
 
-def _states(modules: dict[str, nn.Module]) -> dict[str, Tensor]:
-    return {f"{kind}.{name}": each for kind, module in modules.items() for name, each in module.state_dict().items()}
+def _columns(curve: Curve) -> dict[str, Tensor]:
+    return {f"curve {name}": each for name, each in curve._asdict().items()}
 
 
 def _draws(generator: torch.Generator) -> dict[str, Tensor]:

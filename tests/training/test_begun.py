@@ -95,6 +95,42 @@ def test_without_a_folder_it_is_trained_and_nothing_kept(small, tmp_path, epochs
     assert len([*tmp_path.iterdir()]) == epochs
 
 
+def test_tied_weights_are_shared_too(small, tmp_path):
+    def tied():
+        beginning = Beginning(small)
+        first, second = beginning.model.backbone.blocks[0].convs[1:]
+        second.weight = first.weight
+        return beginning
+
+    one, two = tied(), tied()
+    one.once(tmp_path)
+    two.once(tmp_path)
+    assert len(two.told) == 1
+    assert equal(one.left(), two.left())
+
+
+def test_a_design_that_keeps_something_of_its_own_is_shared_whole(small, tmp_path):
+    """What is neither backbone nor head is as after phase 1, and tells beginnings apart."""
+
+    def seen(start):
+        beginning = Beginning(small)
+        beginning.model.register_buffer("seen", torch.tensor(start))
+        features = type(beginning.model).class_features
+
+        def counted(images):
+            beginning.model.seen += len(images)
+            return features(beginning.model, images)
+
+        beginning.model.class_features = counted
+        return beginning
+
+    beginnings = [seen(0), seen(0), seen(7)]
+    for each in beginnings:
+        each.once(tmp_path)
+    assert [len(each.told) > 1 for each in beginnings] == [True, False, True]
+    assert [int(each.model.seen) for each in beginnings] == [600, 600, 607]
+
+
 def test_a_full_disk_and_a_damaged_file_cost_no_run(small, tmp_path, monkeypatch):
     expected = Beginning(small)
     expected.once(tmp_path)

@@ -7,6 +7,7 @@ from torch import nn
 from siamese_mnist.data import load_dataset
 from siamese_mnist.parts.designs import to_unit
 from siamese_mnist.system.threads import threads
+from siamese_mnist.training import adam
 from siamese_mnist.training.adam import Adam
 from siamese_mnist.training.muon import Muon, orthogonal
 
@@ -80,6 +81,17 @@ def test_no_bit_depends_on_the_number_of_cores(network, images):
                 optimizer.step()
         found.append(list(twin.parameters()))
     assert all(torch.equal(*pair) for pair in zip(*found, strict=True))
+
+
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "public class"])
+def test_a_backbone_of_filters_alone(kernel, monkeypatch):
+    if not kernel:
+        monkeypatch.setattr(adam, "_KERNELS", ("_no_such_kernel",))
+    weight = nn.Parameter(torch.eye(3))
+    optimizer = Muon([weight], **CHOSEN)
+    weight.square().sum().backward()
+    optimizer.step()
+    assert (weight.diagonal() < 1).all()
 
 
 def test_what_has_no_gradient_stays(network):
