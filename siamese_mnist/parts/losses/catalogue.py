@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from siamese_mnist.parts.losses.base import LOSSES, MINERS, Supervision
-from siamese_mnist.parts.losses.library import Distance, LibraryLoss, LibraryLossFactory, LibraryMinerFactory
+from siamese_mnist.parts.losses.library import Distance, LibraryLoss, LibraryLossFactory, LibraryMinerFactory, library
 from siamese_mnist.registry import Range
 
 NOT_OFFERED = {
@@ -312,8 +312,7 @@ class CrossBatchMemory(LibraryLoss):
         memory_size: int = 1024,
         neg_margin: Annotated[float, Range(0.1, 1.5)] = 0.5,
     ) -> None:
-        from pytorch_metric_learning import losses
-
+        losses = library().losses
         inner = losses.ContrastiveLoss(neg_margin=neg_margin)
         memory = losses.CrossBatchMemory(inner, embedding_dim, memory_size=memory_size)
         super().__init__(memory, inner.distance, ("labels",), takes_miner=True)

@@ -3,6 +3,7 @@
 It is imported when a loss is made, so that naming parts stays fast.
 """
 
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.losses.base import LossFactory, MetricLoss, MinerFactory, Supervision
 from siamese_mnist.registry import Range
+from siamese_mnist.system.imports import put_off
 
 Distance = Literal["euclidean", "squared-euclidean", "cosine", "cosine-below-1", "snr"]
 
@@ -57,12 +59,12 @@ class LibraryLoss(MetricLoss):
         """Similarity or negative distance of embeddings (P, E) and (P, E): (P,), higher = more alike."""
         distance: Any = self.distance
         left, right = distance.maybe_normalize(left), distance.maybe_normalize(right)
-        if isinstance(distance, _library().distances.LpDistance):
+        if isinstance(distance, library().distances.LpDistance):
             # The library's own adds 1e-6 to every difference, which makes (a, b) and (b, a) differ.
             values: Tensor = torch.linalg.vector_norm(left - right, ord=distance.p, dim=1)
             return -values
         values = distance.pairwise_distance(left, right)
-        if isinstance(distance, _library().distances.SNRDistance):  # the only one that depends on the order
+        if isinstance(distance, library().distances.SNRDistance):  # the only one that depends on the order
             values = (values + distance.pairwise_distance(right, left)) / 2
         return values if distance.is_inverted else -values
 
@@ -92,7 +94,7 @@ class LibraryLoss(MetricLoss):
         return super().similarity_matrix(left, right)
 
     def _kind(self) -> str:
-        distance, kinds = self.distance, _library().distances
+        distance, kinds = self.distance, library().distances
         if isinstance(distance, kinds.CosineSimilarity):
             return "cosine"
         return "euclidean" if isinstance(distance, kinds.LpDistance) and distance.p == 2 else ""
@@ -207,11 +209,11 @@ class LibraryLossFactory(LossFactory):
             one_positive=self.one_positive,
         )
         if self.miner:
-            made.miner = getattr(_library().miners, self.miner)(distance=loss.distance)
+            made.miner = getattr(library().miners, self.miner)(distance=loss.distance)
         return made
 
     def _maker(self) -> Callable[..., nn.Module]:
-        maker: Callable[..., nn.Module] = getattr(_library().losses, self.class_name)
+        maker: Callable[..., nn.Module] = getattr(library().losses, self.class_name)
         return maker
 
 
@@ -233,7 +235,7 @@ class LibraryMinerFactory(MinerFactory):
         """Its options with their defaults."""
         return {
             name: parameter.default
-            for name, parameter in inspect.signature(getattr(_library().miners, self.class_name)).parameters.items()
+            for name, parameter in inspect.signature(getattr(library().miners, self.class_name)).parameters.items()
             if parameter.default is not parameter.empty
         }
 
@@ -249,10 +251,10 @@ class LibraryMinerFactory(MinerFactory):
         """
         distance: Any = loss.distance if isinstance(loss, LibraryLoss) else None
         kind = "similarity" if distance is None or distance.is_inverted else "distance"
-        if self.distance_only and not isinstance(distance, _library().distances.LpDistance):
+        if self.distance_only and not isinstance(distance, library().distances.LpDistance):
             raise UsageError(f"{self.class_name} needs a loss with a Euclidean distance; try triplet or margin")
         try:
-            miner: nn.Module = getattr(_library().miners, self.class_name)(
+            miner: nn.Module = getattr(library().miners, self.class_name)(
                 distance=distance, **{**self.defaults.get(kind, {}), **options}
             )
         except (AssertionError, TypeError, ValueError) as error:
@@ -269,17 +271,20 @@ def _library_warnings_hidden() -> Iterator[None]:
         yield
 
 
-def _library() -> Any:
-    import pytorch_metric_learning
-    import pytorch_metric_learning.distances
-    import pytorch_metric_learning.losses
-    import pytorch_metric_learning.miners
+@functools.cache
+def library() -> Any:
+    """The library, its losses, miners and distances: imported when it is first asked for."""
+    with put_off("scipy.stats"):  # most of the import's time, for one function that no part here calls
+        import pytorch_metric_learning
+        import pytorch_metric_learning.distances
+        import pytorch_metric_learning.losses
+        import pytorch_metric_learning.miners
 
     return pytorch_metric_learning
 
 
 def _distance(name: str) -> nn.Module:
-    distances = _library().distances
+    distances = library().distances
     makers: dict[str, Callable[[], nn.Module]] = {
         "euclidean": distances.LpDistance,
         "squared-euclidean": lambda: distances.LpDistance(power=2),
