@@ -20,6 +20,7 @@ def distort(
     shift: float = 0.0,
     elastic: float = 0.0,
     stroke: float = 0.0,
+    blur: float = 0.0,
     strength: float = 1.0,
 ) -> Tensor:
     """Distorts a batch, every image by a random draw of its own; a strength of 0 switches a distortion off.
@@ -35,12 +36,13 @@ def distort(
         shift: largest translation in x and in y, in pixels.
         elastic: standard deviation of a smooth random displacement (after Simard et al. 2003), in pixels.
         stroke: largest blend towards a 3x3 dilation or erosion, in [0, 1]; it makes strokes thicker or thinner.
+        blur: largest blend towards the image blurred by two 3x3 means, in [0, 1]; so do images of fewer pixels look.
         strength: factor on all of them, in [0, 1].
 
     Returns:
         (N, C, H, W) float.
     """
-    if strength == 0 or not any((rotate, scale, shear, shift, elastic, stroke)):
+    if strength == 0 or not any((rotate, scale, shear, shift, elastic, stroke, blur)):
         return images
 
     def uniform(*shape: int) -> Tensor:
@@ -72,7 +74,14 @@ def distort(
         blend = moved(uniform(count, 1, 1, 1)) * stroke
         thicker, thinner = _extreme(images, torch.maximum), _extreme(images, torch.minimum)
         images = images + blend.clamp(min=0) * (thicker - images) - blend.clamp(max=0) * (thinner - images)
+    if blur:
+        blend = moved(strength * torch.rand(count, 1, 1, 1, generator=generator)) * blur
+        images = images + blend * (_mean(_mean(images)) - images)
     return images
+
+
+def _mean(images: Tensor) -> Tensor:
+    return F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
 
 
 def _extreme(images: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:

@@ -24,6 +24,7 @@ class Augmentation:
     stroke: float = setting(
         0.0, "Largest blend towards thicker or thinner strokes.", panel=_PANEL, at_least=0, at_most=1
     )
+    blur: float = setting(0.0, "Largest blend towards a blurred image.", panel=_PANEL, at_least=0, at_most=1)
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -111,7 +111,7 @@ class TrainingProtocol:
     )
     augmentation: Augmentation = setting(
         Augmentation,
-        "Strength of a random distortion, as name=value: rotate, scale, shear, shift, elastic, stroke. "
+        "Strength of a random distortion, as name=value: rotate, scale, shear, shift, elastic, stroke, blur. "
         "They need a trained backbone.",
         panel=_PHASE_2,
         option="augment",

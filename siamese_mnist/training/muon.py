@@ -70,10 +70,12 @@ def orthogonal(matrix: Tensor) -> Tensor:
     first, second, third = _COEFFICIENTS
     matrix = matrix / matrix.norm().clamp(min=1e-7)
     gram = matrix @ matrix.T
-    product = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    for _ in range(_ITERATIONS):
+    product = None
+    for left in reversed(range(_ITERATIONS)):
         factor = torch.addmm(gram, gram, gram, beta=second, alpha=third)
         factor.diagonal().add_(first)
-        product = factor @ product
-        gram = factor @ gram @ factor
+        product = factor if product is None else factor @ product
+        if left:
+            gram = factor @ gram @ factor
+    assert product is not None
     return product @ matrix

@@ -83,7 +83,7 @@ def test_grey_models_take_both_forms(finished, small):
 
 def test_distortions_treat_channels_alike(images, generator):
     grey = torch.from_numpy(images[:6, :1]).float() / 255
-    distortions = {"rotate": 10, "scale": 0.1, "shear": 0.1, "shift": 1, "elastic": 1, "stroke": 0.5}
+    distortions = {"rotate": 10, "scale": 0.1, "shear": 0.1, "shift": 1, "elastic": 1, "stroke": 0.5, "blur": 0.5}
     coloured = distort(grey.expand(-1, 3, -1, -1).clone(), generator, **distortions)
     assert coloured.shape == (6, 3, 12, 10)
     for channel in (1, 2):
