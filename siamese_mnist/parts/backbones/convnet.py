@@ -161,7 +161,7 @@ def _fine_stem(in_channels: int, width: int, pooled: bool) -> list[nn.Module]:
 
 
 def _convolution(channels: int, filters: int, kernel: int, *, stride: int = 1, pooled: bool = False) -> list[nn.Module]:
-    """Convolution, batch norm and ReLU; the greatest of four places is found before ReLU, which is the same for less."""
+    """Convolution, batch norm, ReLU; the greatest of four places is the same before ReLU, which then costs less."""
     return [
         nn.Conv2d(channels, filters, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(filters),
