@@ -18,7 +18,7 @@ SPACES = {
     "fast": {"learning_rate": "1e-3..2e-2", "augmentation_fade": "0..0.6", **_STRENGTHS},
     "strong": {
         **{"learning_rate": "1e-3..2e-2", "augmentation_fade": "0..0.6", **_STRENGTHS},
-        **{"augment.elastic": "0..1.5", "augment.stroke": "0..1"},
+        **{"augment.elastic": "0..1.5", "augment.stroke": "0..1", "augment.blur": "0..1"},
     },
 }
 

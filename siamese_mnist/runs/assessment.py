@@ -24,6 +24,7 @@ CALIBRATION_PAIRS = 10_000  # of training pairs
 VALIDATION_PAIRS = 20_000
 _KEPT_IMPOSTORS = 20_000  # of all that validation images have
 _COLLAPSED_SPREAD = 1e-3
+_LOOKED_AT = 200  # images, spread over the whole set
 _SHOWN_CLASSES = 62  # letters and digits
 
 
@@ -187,7 +188,7 @@ def collapse(model: Design, data: LabeledImages) -> str | None:
     """A sentence if all images have nearly the same embedding, which no loss recovers from; else None."""
     if not model.embeds:
         return None
-    embeddings = model.embed(data.images[:1000])
+    embeddings = model.embed(data.images[:: max(1, len(data.images) // _LOOKED_AT)])
     spread = float(embeddings.std(0).norm() / embeddings.norm(dim=1).mean().clamp(min=1e-12))
     if spread > _COLLAPSED_SPREAD:
         return None
