@@ -76,12 +76,16 @@ def distort(
         images = images + blend.clamp(min=0) * (thicker - images) - blend.clamp(max=0) * (thinner - images)
     if blur:
         blend = moved(strength * torch.rand(count, 1, 1, 1, generator=generator)) * blur
-        images = images + blend * (_mean(_mean(images)) - images)
+        images = images + blend * (_softened(images) - images)
     return images
 
 
-def _mean(images: Tensor) -> Tensor:
-    return F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
+def _softened(images: Tensor) -> Tensor:
+    """Two 3x3 means, which are one mean of 5x5 weights; several times faster than average pooling on small images."""
+    padded = F.pad(images, (2, 2, 2, 2), mode="replicate")
+    rows = padded[..., 2:-2] * 3 + (padded[..., 1:-3] + padded[..., 3:-1]) * 2 + padded[..., :-4] + padded[..., 4:]
+    outer = rows[..., :-4, :] + rows[..., 4:, :]
+    return (rows[..., 2:-2, :] * 3 + (rows[..., 1:-3, :] + rows[..., 3:-1, :]) * 2 + outer) / 81
 
 
 def _extreme(images: Tensor, pick: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
