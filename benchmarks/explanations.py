@@ -40,6 +40,8 @@ def main() -> None:
             chosen = [
                 each.deletion[method] for each in explained if answer in ("all", ("different", "same")[each.same])
             ]
+            if not chosen:
+                continue
             falls = {name: float(np.mean([getattr(each, name) for each in chosen])) for name in FALLS}
             if options.json:
                 print(json.dumps({"method": method, "answer": answer, "pairs": len(chosen), **falls}))
