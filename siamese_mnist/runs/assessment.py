@@ -185,7 +185,10 @@ def assess(model: Design, data: LabeledImages, pairs: Pairs, decision: Decision,
 
 
 def collapse(model: Design, data: LabeledImages) -> str | None:
-    """A sentence if all images have nearly the same embedding, which no loss recovers from; else None."""
+    """A sentence if all images have nearly the same embedding, which no loss recovers from; else None.
+
+    Some hundred images from all over `data` are looked at, which may be sorted by class.
+    """
     if not model.embeds:
         return None
     embeddings = model.embed(data.images[:: max(1, len(data.images) // _LOOKED_AT)])

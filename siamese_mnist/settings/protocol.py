@@ -6,7 +6,7 @@ from typing import Literal
 from siamese_mnist.errors import UsageError
 from siamese_mnist.registry import Range
 from siamese_mnist.settings.augmentation import Augmentation
-from siamese_mnist.settings.fields import check_fields, setting
+from siamese_mnist.settings.fields import check_fields, fields_of, setting
 
 LARGEST_SEED = (1 << 32) - 1
 
@@ -111,7 +111,7 @@ class TrainingProtocol:
     )
     augmentation: Augmentation = setting(
         Augmentation,
-        "Strength of a random distortion, as name=value: rotate, scale, shear, shift, elastic, stroke, blur. "
+        f"Strength of a random distortion, as name=value: {', '.join(fields_of(Augmentation))}. "
         "They need a trained backbone.",
         panel=_PHASE_2,
         option="augment",

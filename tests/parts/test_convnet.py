@@ -74,3 +74,26 @@ def test_a_fine_stem_sees_the_full_resolution():
     assert first.stride == (1, 1)
     assert first.kernel_size == (3, 3)
     assert net(torch.rand(2, 1, 28, 28)).shape == (2, last.out_channels)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("fine", [False, True])
+def test_a_maximum_before_relu_is_that_behind_it(small, deep, fine):
+    """Features and gradients, to the bit."""
+    torch.manual_seed(0)
+    net = ConvNet(1, width=4, deep=deep, fine=fine)
+    (member,) = net.members
+    layers = list(member)
+    places = [at for at, layer in enumerate(layers) if isinstance(layer, torch.nn.MaxPool2d)]
+    assert len(places) == 2 + fine
+    for at in places:
+        layers[at], layers[at + 1] = layers[at + 1], layers[at]
+    images = _standardised(small.train.images[:8].float() / 255)
+    results = []
+    for order in (member, torch.nn.Sequential(*layers)):
+        net.zero_grad()
+        features = order(images).mean((2, 3))
+        features.square().sum().backward()
+        results.append([features, *[each.grad for each in net.parameters()]])
+    for ours, plain in zip(*results, strict=True):
+        assert torch.equal(ours, plain)

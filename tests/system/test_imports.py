@@ -59,11 +59,14 @@ def test_nothing_stays_behind_a_failure():
     assert "package.part" not in sys.modules
 
 
-def test_a_loss_is_made_without_the_statistics_of_scipy_which_the_library_still_finds():
+def test_no_loss_and_no_miner_imports_the_statistics_of_scipy_which_the_library_still_finds():
     program = (
         "import sys\n"
-        "from siamese_mnist.parts.losses.base import create_loss\n"
-        "create_loss('supcon', {}, None, {}, classes=10, embedding_dim=64)\n"
+        "from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss\n"
+        "for name in LOSSES.names():\n"
+        "    loss = create_loss(name, {}, None, {}, classes=10, embedding_dim=64)\n"
+        "for name in MINERS.names():\n"
+        "    create_loss('triplet', {}, name, {}, classes=10, embedding_dim=64)\n"
         "assert 'pytorch_metric_learning' in sys.modules and 'scipy.stats' not in sys.modules\n"
         "from pytorch_metric_learning.utils import common_functions\n"
         "assert common_functions.scipy.stats.rankdata([30, 10, 20]).tolist() == [3, 1, 2]\n"
