@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from siamese_mnist.parts.losses.base import LOSSES, MINERS, Supervision
+from siamese_mnist.parts.losses.contrastive import contrastive
 from siamese_mnist.parts.losses.library import Distance, LibraryLoss, LibraryLossFactory, LibraryMinerFactory, library
 from siamese_mnist.registry import Range
 
@@ -36,6 +37,7 @@ _add(
     # Projections are normalised, so distances lie in [0, 2]; half of the library's margin verifies better.
     defaults={"euclidean": {"neg_margin": 0.5}, "cosine": {"pos_margin": 1.0, "neg_margin": 0.5}},
     tuned={"neg_margin": Range(0.1, 1.5)},
+    written_out={"euclidean": contrastive},
 )
 _add(
     "snr-contrastive",

@@ -35,6 +35,8 @@ class LibraryLoss(MetricLoss):
         grouped: whether it contrasts the pairs of one first image.
         takes_miner: whether it can be told which pairs or triplets to use.
         one_positive: whether, without a miner, every image of a batch meets one image of its class, not all.
+        written_out: the same loss of explicit pairs of embeddings (P, E) and (P, E), of which `same` (P,) show one
+            class, faster than the library computes it.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class LibraryLoss(MetricLoss):
         grouped: bool = False,
         takes_miner: bool = False,
         one_positive: bool = False,
+        written_out: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.loss = loss
@@ -54,6 +57,7 @@ class LibraryLoss(MetricLoss):
         self.grouped = grouped
         self.takes_miner = takes_miner
         self.one_positive = one_positive
+        self.written_out = written_out
 
     def similarity(self, left: Tensor, right: Tensor) -> Tensor:
         """Similarity or negative distance of embeddings (P, E) and (P, E): (P,), higher = more alike."""
@@ -101,6 +105,8 @@ class LibraryLoss(MetricLoss):
 
     def of_pairs(self, left: Tensor, right: Tensor, same: Tensor, anchors: Tensor) -> Tensor:
         """Scalar loss of explicit pairs, see `MetricLoss.of_pairs`."""
+        if self.written_out is not None:
+            return self.written_out(left, right, same)
         row = torch.arange(len(same), device=same.device)
         first = row
         if self.grouped:  # the library compares row numbers, so one image has to be one row
@@ -146,6 +152,7 @@ class LibraryLossFactory(LossFactory):
         miner: class in `pytorch_metric_learning.miners` that picks for it where no miner is named.
         defaults: arguments in place of the library's, by distance.
         tuned: options that a study tunes, with their ranges; they are for the first of `distances`.
+        written_out: by distance, a faster way to the loss of explicit pairs; it takes the loss's options, too.
     """
 
     class_name: str
@@ -160,6 +167,7 @@ class LibraryLossFactory(LossFactory):
     miner: str | None = None
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tuned: Mapping[str, Range] = field(default_factory=dict)
+    written_out: Mapping[str, Callable[..., Tensor]] = field(default_factory=dict)
 
     def space(self) -> Mapping[str, Range]:
         """Options that a study tunes, with their ranges."""
@@ -191,12 +199,13 @@ class LibraryLossFactory(LossFactory):
         distance = distance or self.distances[0]
         if distance not in self.distances:
             raise UsageError(f"{self.class_name} cannot use distance {distance!r}; use {' or '.join(self.distances)}")
-        arguments = {**dict(zip(self.sizes, (classes, embedding_dim), strict=False)), **self.defaults.get(distance, {})}
+        chosen = {**self.defaults.get(distance, {}), **options}
+        arguments = {**dict(zip(self.sizes, (classes, embedding_dim), strict=False)), **chosen}
         if self.computed_with or distance != self.distances[0]:
             arguments["distance"] = _distance(self.computed_with or distance)
         try:
             with _library_warnings_hidden():
-                loss = self._maker()(**{**arguments, **options})
+                loss = self._maker()(**arguments)
         except (AssertionError, TypeError, ValueError) as error:
             raise UsageError(f"{self.class_name} refuses {_said(options)}: {error}") from error
         scorer: Any = _distance(self.scored_by) if self.scored_by else loss.distance
@@ -207,6 +216,9 @@ class LibraryLossFactory(LossFactory):
             grouped=self.grouped,
             takes_miner=self.takes_miner,
             one_positive=self.one_positive,
+            written_out=functools.partial(self.written_out[distance], **chosen)
+            if distance in self.written_out
+            else None,
         )
         if self.miner:
             made.miner = getattr(library().miners, self.miner)(distance=loss.distance)
