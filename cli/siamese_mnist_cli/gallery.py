@@ -94,6 +94,16 @@ def identify(
             show_default=False,
         ),
     ] = None,
+    cost_false_match: Annotated[
+        float | None,
+        typer.Option(
+            help="In place of both, the cost of a wrong name or of a stranger's; with the other cost, 1 if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    cost_false_non_match: Annotated[
+        float | None, typer.Option(help="Cost of a right name that is not given.", show_default=False)
+    ] = None,
     prior: Annotated[
         float, typer.Option(help="Share of images that are of somebody in the gallery; probabilities are for it.")
     ] = 0.5,
@@ -110,13 +120,18 @@ def identify(
     cannot be read are listed on stderr at the end.
     """
     from siamese_mnist.errors import UsageError
-    from siamese_mnist.evaluation.costs import check_prior
+    from siamese_mnist.evaluation.costs import effective_prior
 
     if not images:
         raise UsageError("no image is named; give image files or folders of them")
-    if max_fpir is not None and max_fmr is not None:
-        raise UsageError("--max-fpir and --max-fmr both decide the threshold; give one of them")
-    check_prior(prior)
+    costs = {
+        name: cost
+        for name, cost in (("cost_false_match", cost_false_match), ("cost_false_non_match", cost_false_non_match))
+        if cost is not None
+    }
+    if (max_fpir is not None) + (max_fmr is not None) + bool(costs) > 1:
+        raise UsageError("--max-fpir, --max-fmr and costs each decide the threshold; give one of them")
+    effective_prior(prior, **costs)
     place = None if run is None else located(run, runs_dir)
     if not os.path.lexists(gallery):
         raise UsageError(f"there is no gallery {gallery}; `siamese-mnist enrol` makes one")
@@ -125,7 +140,9 @@ def identify(
 
     files = files_of(images)
     opened = _opened(gallery, place, normalise)
-    if max_fmr is None:
+    if costs:
+        expected = opened.expect_costs(**costs, prior=prior)
+    elif max_fmr is None:
         max_fpir = MAX_FPIR if max_fpir is None else max_fpir
         expected = opened.expect(max_fpir)
     else:
@@ -252,7 +269,7 @@ def _text(answer: PictureAnswer, expected: Expected) -> str:
     lines = {
         f"probability of {safe(near.name)}": f"{found.probability:.4f}",
         "score": f"{found.score:.4f}",
-        "threshold": f"{expected.threshold:.4f}",
+        "threshold": f"{expected.threshold:.4f}" + ("" if expected.of == "score" else f" of the {expected.of}"),
         "nearest": "; ".join(f"{safe(each.name)} ({safe(each.source)}, {each.score:.4f})" for each in found.nearest),
         "strangers": _expectation(expected),
     }
@@ -273,4 +290,5 @@ def _expectation(expected: Expected) -> str:
 
 def _expected_dict(expected: Expected, max_fpir: float | None) -> dict[str, Any]:
     found = {"rate": expected.rate, "low": expected.low, "high": expected.high, "basis": expected.basis}
-    return {"threshold": expected.threshold, "false_positive_identification": {"limit": max_fpir, **found}}
+    threshold = {"threshold": expected.threshold, "threshold_of": expected.of}
+    return {**threshold, "false_positive_identification": {"limit": max_fpir, **found}}

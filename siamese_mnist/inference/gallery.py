@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from siamese_mnist.data.preprocessing import Preprocessing
 from siamese_mnist.errors import UsageError
-from siamese_mnist.evaluation.costs import check_prior
+from siamese_mnist.evaluation.costs import check_prior, effective_prior
 from siamese_mnist.evaluation.identification import (
     expected_false_positives,
     false_positive_threshold,
@@ -42,12 +42,13 @@ class Expected(NamedTuple):
     """What to expect of images of nobody in the gallery, at a threshold.
 
     Attributes:
-        threshold: the score that the best example must reach for its name to be given.
+        threshold: what the best example must reach for its name to be given.
         rate: false positive identification rate to expect; None where the gallery has one name and the model was made
             before calibration pairs were kept.
         low: lower bound of its interval.
         high: upper bound of its interval.
         basis: what it is estimated from.
+        of: what the threshold is of: the "score", or the "probability" that the name is right.
     """
 
     threshold: float
@@ -55,13 +56,14 @@ class Expected(NamedTuple):
     low: float | None
     high: float | None
     basis: str
+    of: Literal["score", "probability"] = "score"
 
 
 class Identification(NamedTuple):
     """Whose an image is.
 
     Attributes:
-        name: the name, or None for "unknown": no example reaches the threshold.
+        name: the name, or None for "unknown": no example reaches the threshold, see `Expected`.
         probability: that the nearest example's name is right, in [0, 1], if a share of `prior` of the images is of
             somebody in the gallery, every second one unless said, and all its names are equally likely.
         score: of the nearest example, higher = more alike.
@@ -231,14 +233,44 @@ class Gallery:
         """
         return self._expected(threshold, self._alarms())
 
+    def expect_costs(
+        self, *, cost_false_match: float = 1.0, cost_false_non_match: float = 1.0, prior: float = 0.5
+    ) -> Expected:
+        """The probability from which it is cheaper to give a name than none, and the rate to expect at it.
+
+        A name that is right with probability p costs (1 - p) times `cost_false_match` if it is given, and p times
+        `cost_false_non_match` if it is withheld (Bayes' decision).
+
+        Args:
+            cost_false_match: > 0, of a wrong name, or of any name of a stranger.
+            cost_false_non_match: > 0, of a right name that is not given.
+            prior: share of images that are of somebody in the gallery, in (0, 1).
+
+        Raises:
+            UsageError: if a number is out of its range, or the gallery is empty.
+        """
+        check_prior(prior)
+        least = 1 - effective_prior(0.5, cost_false_match, cost_false_non_match)
+        examples = self._searched()
+        if len(self.names) < 2:
+            return Expected(least, None, None, None, "one name cannot tell; enrol more", "probability")
+        rows, found = self._probed(examples)
+        own = self._own_evidence(examples.kept[rows], examples, found)
+        values = [self._probability(*each, prior) for each in zip(own.tolist(), found.evidence.tolist(), strict=True)]
+        return self._expected(least, (np.array(values), examples.owners[rows].numpy()))._replace(of="probability")
+
     def _alarms(self) -> tuple[NDArray[Any], NDArray[Any]] | None:
         """The highest score of examples with any other name, and their owners; None of one name."""
         examples = self._searched()
         if len(self.names) < 2:
             return None
-        rows = _spread_over_names(examples.owners, _PROBED)
-        found = exact(self.verifier, examples.kept[rows], examples, 1, without=examples.owners[rows])
+        rows, found = self._probed(examples)
         return found.scores[:, 0].numpy(), examples.owners[rows].numpy()
+
+    def _probed(self, examples: Examples) -> tuple[Tensor, Nearest]:
+        """Rows of some examples, and the nearest example of another name to each."""
+        rows = _spread_over_names(examples.owners, _PROBED)
+        return rows, exact(self.verifier, examples.kept[rows], examples, 1, without=examples.owners[rows])
 
     def _expected(self, threshold: float, alarms: tuple[NDArray[Any], NDArray[Any]] | None) -> Expected:
         if alarms is None:
@@ -278,7 +310,8 @@ class Gallery:
             images: (N, H, W) or (N, C, H, W) uint8.
             max_fpir: limit on the false positive identification rate, see `expect`.
             nearest: how many examples to give, >= 1.
-            expected: what `expect` gave before, to spare its work, or `expect_at` for another threshold.
+            expected: what `expect` gave before, to spare its work, or `expect_at` or `expect_costs` for another
+                threshold.
             prior: share of images that are of somebody in the gallery, in (0, 1); the probabilities are for it.
 
         Raises:
@@ -290,10 +323,9 @@ class Gallery:
         expected = expected or self.expect(max_fpir)
         queries, examples = self.verifier.prepare(images), self._searched()
         found = self._search(queries, examples, min(nearest, len(self)))
+        own = self._own_evidence(queries, examples, found)
         return [
-            self._identification(
-                queries[row : row + 1], examples, Nearest(*(each[row] for each in found)), expected, prior
-            )
+            self._identification(Nearest(*(each[row] for each in found)), float(own[row]), expected, prior)
             for row in range(len(queries))
         ]
 
@@ -304,21 +336,24 @@ class Gallery:
             return self._index.search(queries, count)
         return exact(self.verifier, queries, examples, count)
 
-    def _identification(
-        self, query: Tensor, examples: Examples, found: Nearest, expected: Expected, prior: float
-    ) -> Identification:
-        owner = examples.owners[found.rows[0]]
-        mine = examples.owners == owner
-        evidence = exact(self.verifier, query, Examples(*(column[mine] for column in examples)), 1).evidence[0]
-        score = float(found.scores[0])
+    def _own_evidence(self, queries: Tensor, examples: Examples, found: Nearest) -> Tensor:
+        """Evidence (Q,) of all examples of the name that is nearest to each query."""
+        owners = examples.owners[found.rows[:, 0]]
+        evidence = torch.empty(len(queries))
+        for owner in owners.unique():
+            mine = Examples(*(column[examples.owners == owner] for column in examples))
+            evidence[owners == owner] = exact(self.verifier, queries[owners == owner], mine, 1).evidence
+        return evidence
+
+    def _identification(self, found: Nearest, own: float, expected: Expected, prior: float) -> Identification:
+        """Of one image: its nearest examples, and the evidence of the nearest name."""
+        score, probability = float(found.scores[0]), self._probability(own, float(found.evidence), prior)
         near = [
             Example(self._owners[row], self._sources[row], value)
             for row, value in zip(found.rows.tolist(), found.scores.tolist(), strict=True)
         ]
-        named = self._owners[int(found.rows[0])] if score >= expected.threshold else None
-        return Identification(
-            named, self._probability(float(evidence), float(found.evidence), prior), score, tuple(near)
-        )
+        reached = (score if expected.of == "score" else probability) >= expected.threshold
+        return Identification(near[0].name if reached else None, probability, score, tuple(near))
 
     def _probability(self, own: float, whole: float, prior: float) -> float:
         """Of a name, from the logarithms of its and of all names' likelihood ratios, by Bayes' rule."""

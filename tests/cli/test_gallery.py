@@ -80,7 +80,25 @@ def test_an_operating_point_for_pairs(command, mistake, gallery, pictures, run):
     assert told["limit"] is None
     assert told["low"] <= told["rate"] <= told["high"]
     message = mistake("identify", gallery, file, "--max-fmr", 0.1, "--max-fpir", 0.1)
-    assert message == "--max-fpir and --max-fmr both decide the threshold; give one of them"
+    assert message == "--max-fpir, --max-fmr and costs each decide the threshold; give one of them"
+
+
+def test_costs_decide_by_the_probability(command, mistake, gallery, pictures):
+    """A name that is wrong costs ten times one that is withheld: it is given from ten to one."""
+    file = pictures / "new" / "1.png"
+    done = command("identify", gallery, file, "--cost-false-match", "10", "--prior", "0.8", "--json")
+    answer = json.loads(done.out)
+    assert answer["threshold_of"] == "probability"
+    assert answer["threshold"] == pytest.approx(10 / 11)
+    assert (answer["name"] is not None) == (answer["probability"] >= 10 / 11)
+    assert 0 <= answer["false_positive_identification"]["rate"] <= 1
+    shown = command("identify", gallery, file, "--cost-false-match", "10", "--prior", "0.8").out
+    assert "0.9091 of the probability" in shown
+    free = json.loads(command("identify", gallery, file, "--cost-false-non-match", "1e9", "--json").out)
+    assert free["name"] == free["nearest"][0]["name"]
+    message = mistake("identify", gallery, file, "--max-fpir", "0.2", "--cost-false-match", "2")
+    assert message == "--max-fpir, --max-fmr and costs each decide the threshold; give one of them"
+    assert mistake("identify", gallery, file, "--cost-false-match", "0").startswith("cost_false_match must be finite")
     assert "prior must be between 0 and 1, got 1" in mistake("identify", gallery, file, "--prior", 1)
 
 

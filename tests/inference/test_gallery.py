@@ -67,6 +67,40 @@ def test_the_probability_is_bayes(verifier, small):
         assert found.probability == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.parametrize("cost", [0.2, 10.0])
+def test_costs_give_a_name_where_that_is_cheaper(verifier, small, cost):
+    gallery, probes = enrolled(verifier, small), small.test.images[:30]
+    expected = gallery.expect_costs(cost_false_match=cost, prior=0.7)
+    assert expected.threshold == pytest.approx(cost / (1 + cost))
+    plain = gallery.identify(probes, prior=0.7)
+    for found, before in zip(gallery.identify(probes, expected=expected, prior=0.7), plain, strict=True):
+        assert found.probability == before.probability
+        given, withheld = (1 - found.probability) * cost, found.probability
+        assert found.name == (found.nearest[0].name if given <= withheld else None)
+
+
+def test_costs_tell_how_many_strangers_are_named(verifier, small):
+    """Every name, beside the others, is a stranger."""
+    gallery = enrolled(verifier, small, each=1)
+    images, _ = images_of(gallery, small)
+    ratios = np.exp(verifier.decision.log_likelihood_ratio(verifier.score_matrix(images, images)))
+    np.fill_diagonal(ratios, 0)
+    probabilities = ratios.max(1) / (10 + ratios.sum(1))
+    least = float(np.sort(probabilities)[-3:-1].mean())
+    expected = gallery.expect_costs(cost_false_match=least / (1 - least))
+    assert expected.of == "probability"
+    assert expected.threshold == pytest.approx(least)
+    assert expected[1:4] == expected_false_positives(probabilities, np.arange(10), least, 2)
+
+
+def test_costs_of_one_name_tell_no_rate(siamese, small):
+    gallery = Gallery(siamese)
+    gallery.enrol("it", small.train.images[:2])
+    expected = gallery.expect_costs()
+    assert expected.rate is None
+    assert gallery.identify(small.train.images[:1], expected=expected)[0].name == "it"
+
+
 def test_one_name_is_a_pair(siamese, small):
     """With one example of one name, the probability is that of the pair."""
     gallery = Gallery(siamese)

@@ -32,9 +32,7 @@ def contrastive(left: Tensor, right: Tensor, same: Tensor, *, pos_margin: float 
 
 class _Contrastive(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, left: Tensor, right: Tensor, same: Tensor, pos_margin: float, neg_margin: float
-    ) -> Tensor:
+    def forward(ctx: Any, left: Tensor, right: Tensor, same: Tensor, pos_margin: float, neg_margin: float) -> Tensor:
         images = torch.cat([left, right])
         lengths = torch.linalg.vector_norm(images, dim=1, keepdim=True)
         divisors = lengths.clamp_min(_SHORTEST)
@@ -56,7 +54,7 @@ class _Contrastive(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
         left, right = (slope * ctx.saved_tensors[0]).chunk(2)
         return left, right, None, None, None
