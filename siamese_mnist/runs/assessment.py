@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from siamese_mnist.data import LabeledImages, SplitDataset
 from siamese_mnist.data.augmentation import distort
@@ -17,6 +18,7 @@ from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
 from siamese_mnist.evaluation.tail import ImpostorTail, collect_tail, upper_tiles
 from siamese_mnist.parts.designs import Design, to_unit
+from siamese_mnist.runs.image_scores import ImageScores
 from siamese_mnist.settings.protocol import TrainingProtocol
 from siamese_mnist.training.divergence import DivergedError
 
@@ -35,6 +37,7 @@ class Assessment(NamedTuple):
     scores: NDArray[np.float32]  # (P,) higher = more alike
     swapped: NDArray[np.float32]  # (P,) with the two images exchanged
     pairs_per_second: float
+    scores_of: ImageScores  # of any pairs of rows of the test images
 
 
 class Fitting(NamedTuple):
@@ -104,11 +107,16 @@ def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: 
     On plain ones, a model trained on distorted images looks too sure. For classes that were not trained on, the
     threshold of a head that decides by itself is as wrong as one fitted on training classes, so all are fitted.
     """
-    shown, pairs = fitting.data, fitting.pairs
-    if not fitting.unseen:
+    shown, pairs, embeddings = fitting.data, fitting.pairs, None
+    if fitting.unseen:
+        scores_of = ImageScores(model, shown.images)
+        scores, embeddings = scores_of(pairs.left, pairs.right), scores_of.embeddings
+    else:
         images = distort(to_unit(shown.images), generator, **dataclasses.asdict(protocol.augmentation))
-        shown = shown._replace(images=images.mul(255).round().byte())
-    scores, same = _scores(model, shown, pairs), pairs.same.numpy()
+        as_bytes = images.mul(255).round().byte()
+        scores = model.score_pairs(to_unit(as_bytes), pairs.left, pairs.right).cpu().numpy()
+    same = pairs.same.numpy()
+    _check_finite(scores)
     threshold = None if fitting.new_classes else model.threshold
     if fitting.unseen:
         decision = fit_unseen(scores, same, threshold)
@@ -122,14 +130,13 @@ def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: 
         left=left.numpy(),
         right=right.numpy(),
         unseen=fitting.unseen,
-        tail=_tail(model, shown) if fitting.unseen and model.embeds else None,
+        tail=None if embeddings is None else _tail(model, embeddings, shown),
     )
     return Fitted(decision, kept)
 
 
-def _tail(model: Design, data: LabeledImages) -> ImpostorTail:
+def _tail(model: Design, embeddings: Tensor, data: LabeledImages) -> ImpostorTail:
     """The highest scores of all impostor pairs of images, which low false match rates and priors ask for."""
-    embeddings = model.embed(data.images)
     tiles = upper_tiles(
         len(data.labels),
         lambda rows, columns: model.embedding_matrix(embeddings[rows], embeddings[columns]).cpu().numpy(),
@@ -173,15 +180,18 @@ def assess(model: Design, data: LabeledImages, pairs: Pairs, decision: Decision,
         DivergedError: if a score is not finite.
     """
     clock = time.perf_counter()
-    scores = _scores(model, data, pairs)
+    scores_of = ImageScores(model, data.images)
+    scores = scores_of(pairs.left, pairs.right)
     seconds = time.perf_counter() - clock
-    swapped = _scores(model, data, Pairs(pairs.right, pairs.left, pairs.same))
+    swapped = scores_of(pairs.right, pairs.left)
+    _check_finite(scores)
+    _check_finite(swapped)
     figures = {
         "pairs_digest": pairs_digest(pairs),
         **evaluate(scores, pairs.same.numpy(), decision, swapped_scores=swapped),
         "digit_pairs": _by_classes(scores, data.labels.cpu().numpy(), pairs, decision, classes),
     }
-    return Assessment(figures, scores, swapped, len(pairs.same) / seconds)
+    return Assessment(figures, scores, swapped, len(pairs.same) / seconds, scores_of)
 
 
 def collapse(model: Design, data: LabeledImages) -> str | None:
@@ -201,11 +211,9 @@ def collapse(model: Design, data: LabeledImages) -> str | None:
     )
 
 
-def _scores(model: Design, data: LabeledImages, pairs: Pairs) -> NDArray[np.float32]:
-    scores: NDArray[np.float32] = model.score_pairs(to_unit(data.images), pairs.left, pairs.right).cpu().numpy()
+def _check_finite(scores: NDArray[np.float32]) -> None:
     if not np.isfinite(scores).all():
         raise DivergedError("the trained model's scores are not finite; set a smaller learning_rate")
-    return scores
 
 
 def _by_classes(

@@ -42,7 +42,7 @@ from siamese_mnist.runs.assessment import (
     pooled,
 )
 from siamese_mnist.runs.identification import identification_figures
-from siamese_mnist.runs.one_shot import one_shot_figures, scores_of
+from siamese_mnist.runs.one_shot import one_shot_figures
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.recording import record_scorer
 from siamese_mnist.runs.result import FORMAT, FittedDecision, Phase1, Phase2, RunResult
@@ -315,9 +315,8 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
     assessment = assess(model, work.test, pairs, decision, len(dataset.test_classes))
     one_shot, identification = [], None
     if dataset.new_classes:
-        scores = scores_of(model, work.test.images)
-        one_shot = one_shot_figures(scores, work.test, dataset.test_classes)
-        identification = identification_figures(scores, work.test)
+        one_shot = one_shot_figures(assessment.scores_of, work.test, dataset.test_classes)
+        identification = identification_figures(assessment.scores_of, work.test)
     result = _result(
         work,
         trained,

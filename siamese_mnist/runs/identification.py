@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.evaluation import cmc, identification_rate, open_set_rates
 from siamese_mnist.evaluation.identification import mean_open_set_rate
-from siamese_mnist.runs.one_shot import Scores
+from siamese_mnist.runs.image_scores import ImageScores
 from siamese_mnist.runs.result import Identification, OpenSet
 
 NAMES = 20
@@ -22,7 +22,7 @@ class _Gallery(NamedTuple):
     probes: NDArray[np.int64]  # (P,) rows of images of these classes, of each by another writer than its example's
 
 
-def identification_figures(scores: Scores, data: LabeledImages) -> Identification | None:
+def identification_figures(scores: ImageScores, data: LabeledImages) -> Identification | None:
     """Identification from one example of each class, closed and open set; means over galleries drawn at random.
 
     Closed set: 20 classes, or as many as there are, are enrolled, and images of them are named. Open set: half of

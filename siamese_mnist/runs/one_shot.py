@@ -1,18 +1,15 @@
 """One-shot episodes of a trained model on test classes that it has never seen."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.evaluation import draw_episodes, episode_accuracy
 from siamese_mnist.evaluation.episodes import Episodes, Writer
-from siamese_mnist.parts.designs import Design, to_unit
-from siamese_mnist.parts.designs.base import SCORED
+from siamese_mnist.runs.image_scores import ImageScores
 from siamese_mnist.runs.result import OneShot
 
 WAYS = 20
@@ -27,31 +24,7 @@ class Kind(NamedTuple):
     ways: int
 
 
-Scores = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""Scores (P,) of pairs of rows (P,) and (P,) of images."""
-
-
-def scores_of(model: Design, images: Tensor) -> Scores:
-    """How a model scores pairs of rows of images uint8 (N, C, H, W); one that embeds sees each of them once for all."""
-    embeddings = model.embed(images) if model.embeds else to_unit(images)
-
-    @torch.no_grad()
-    def score(left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.float32]:
-        rows = [torch.from_numpy(each).to(images.device) for each in (left, right)]
-        if not model.embeds:
-            found: NDArray[np.float32] = model.score_pairs(embeddings, *rows).cpu().numpy()
-            return found
-        chunks = zip(*(each.split(SCORED) for each in rows), strict=True)
-        return (
-            torch.cat([model.score_embeddings(embeddings[one], embeddings[other]) for one, other in chunks])
-            .cpu()
-            .numpy()
-        )
-
-    return score
-
-
-def one_shot_figures(scores: Scores, data: LabeledImages, classes: Sequence[str]) -> list[OneShot]:
+def one_shot_figures(scores: ImageScores, data: LabeledImages, classes: Sequence[str]) -> list[OneShot]:
     """Share of images that are named right from one example of each class.
 
     Episodes are 20-way, or of as many classes as there are. Where the images have groups, examples and queries are once

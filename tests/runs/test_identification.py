@@ -6,7 +6,7 @@ import torch
 
 from siamese_mnist.data import LabeledImages
 from siamese_mnist.runs.identification import GALLERIES, NAMES, identification_figures
-from siamese_mnist.runs.one_shot import scores_of
+from siamese_mnist.runs.image_scores import ImageScores
 
 CLASSES, WRITERS, EACH = 24, 3, 2
 
@@ -39,7 +39,7 @@ class Knows:
 
 def test_who_knows_the_classes_names_all_and_refuses_strangers(data):
     model = Knows(0)
-    found = identification_figures(scores_of(model, data.images), data)
+    found = identification_figures(ImageScores(model, data.images), data)
     assert (found.names, found.galleries) == (NAMES, GALLERIES)
     assert found.cmc == [1.0] * NAMES
     assert [(each.names, each.limit, each.detection) for each in found.open_set] == [(10, 0.01, 1.0), (10, 0.1, 1.0)]
@@ -50,7 +50,7 @@ def test_who_knows_the_classes_names_all_and_refuses_strangers(data):
 
 
 def test_who_knows_the_hands_alone_names_nobody(data):
-    found = identification_figures(scores_of(Knows(1), data.images), data)
+    found = identification_figures(ImageScores(Knows(1), data.images), data)
     assert found.cmc[0] == 0.0, "its own name is by another hand, and others are by the same"
     assert found.cmc[-1] == 1.0
     assert all(each.detection == 0.0 for each in found.open_set)
@@ -65,7 +65,7 @@ def test_who_guesses_is_at_chance(data):
         def score_pairs(self, images, left, right):
             return torch.from_numpy(rng.random(len(left), dtype=np.float32))
 
-    found = identification_figures(scores_of(Guesses(), data.images), data)
+    found = identification_figures(ImageScores(Guesses(), data.images), data)
     np.testing.assert_allclose(found.cmc, np.arange(1, NAMES + 1) / NAMES, atol=0.07)
     assert found.rank_1_interval[0] < 1 / NAMES < found.rank_1_interval[1]
     assert all(each.false_positive <= each.limit for each in found.open_set)
@@ -73,5 +73,5 @@ def test_who_guesses_is_at_chance(data):
 
 def test_classes_without_a_second_hand_cannot_be_named(data):
     alone = data._replace(groups=torch.zeros_like(data.groups))
-    assert identification_figures(scores_of(Knows(0), data.images), alone) is None
-    assert identification_figures(scores_of(Knows(0), data.images), data._replace(groups=None)) is not None
+    assert identification_figures(ImageScores(Knows(0), data.images), alone) is None
+    assert identification_figures(ImageScores(Knows(0), data.images), data._replace(groups=None)) is not None

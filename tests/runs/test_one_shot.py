@@ -7,7 +7,8 @@ from PIL import Image
 
 import siamese_mnist as sm
 from siamese_mnist.data import LabeledImages
-from siamese_mnist.runs.one_shot import one_shot_figures, scores_of
+from siamese_mnist.runs.image_scores import ImageScores
+from siamese_mnist.runs.one_shot import one_shot_figures
 
 ALPHABETS = {"images_background": ["Greek", "Hebrew"], "images_evaluation": ["Tibetan", "Bengali"]}
 
@@ -64,7 +65,7 @@ def test_who_knows_alphabets_alone_is_at_chance_within_them(omniglot):
     by_image = {
         (image.float() / 255).numpy().tobytes(): name for image, name in zip(split.test.images, names, strict=True)
     }
-    across, within = one_shot_figures(scores_of(KnowsAlphabets(), split.test.images), split.test, split.test_classes)
+    across, within = one_shot_figures(ImageScores(KnowsAlphabets(), split.test.images), split.test, split.test_classes)
     assert (across.one_family, within.one_family) == (False, True)
     assert across.accuracy == pytest.approx(1 / 4, abs=0.06), "eight classes, four of each alphabet"
     assert within.accuracy == pytest.approx(1 / 4, abs=0.06), "chance"
@@ -83,7 +84,9 @@ def test_what_is_told_apart_is_named():
     labels = torch.arange(6).repeat_interleave(4)
     images = (labels * 40).byte().view(-1, 1, 1, 1).expand(-1, 1, 8, 8)
     data = LabeledImages(images, labels, torch.arange(24) % 4 // 2)
-    found = one_shot_figures(scores_of(Perfect(), data.images), data, tuple("abcdef"))
+    found = one_shot_figures(ImageScores(Perfect(), data.images), data, tuple("abcdef"))
     assert [(each.ways, each.writer, each.accuracy) for each in found] == [(6, "other", 1.0), (6, "same", 1.0)]
-    none = one_shot_figures(scores_of(Perfect(), data.images), data._replace(groups=torch.arange(24)), tuple("abcdef"))
+    none = one_shot_figures(
+        ImageScores(Perfect(), data.images), data._replace(groups=torch.arange(24)), tuple("abcdef")
+    )
     assert none == [], "no writer wrote two"
