@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from baseline_speed import UsageError, check_keras_python, our_command, thread_environment
-from speed_page import MIB, page, projected
+from speed_page import MIB, projected, write
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
@@ -364,7 +364,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> int:
     args = parse_arguments()
     if args.page:
-        args.output.write_text(page(json.loads(args.results.read_text())))
+        write(json.loads(args.results.read_text()), args.output)
         return 0
     try:
         if args.repeats < 1:

@@ -1,8 +1,13 @@
-"""The page of `benchmarks/speed.py`: its figures as Markdown."""
+"""The page of `benchmarks/speed.py`: its figures as Markdown, and its curves as a picture."""
 
+from pathlib import Path
 from typing import Any
 
+from siamese_mnist.visualisation.figures import Figure, save
+from siamese_mnist.visualisation.figures.theme import canvas, look, themed
+
 MIB = 2**20
+PICTURE = "images/growth.svg"
 
 HEAD = """# Speed and growth
 
@@ -138,8 +143,40 @@ def _all_pairs(found: dict[str, Any]) -> str:
     return _table(["", "images", "seconds", "peak memory, MiB"], rows)
 
 
+def write(results: dict[str, Any], path: Path) -> None:
+    """Writes the page, and its picture of growth into a folder beside it."""
+    if "growth" in results:
+        picture = path.parent / PICTURE
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        save(curves(results["growth"]["found"]), picture)
+    path.write_text(page(results))
+
+
+@themed
+def curves(found: dict[str, Any]) -> Figure:
+    """Seconds and memory against the size, a line for each thing that grows."""
+    figure, panels = canvas(6.0, 2, sharex=True)
+    titles = {"seconds": ("seconds of the step", 1.0), "peak_rss_bytes": ("peak memory of the process, GiB", 2.0**30)}
+    for axes, (key, (title, unit)) in zip(panels, titles.items(), strict=True):
+        for number, (axis, points) in enumerate(found.items()):
+            shown = look(number)
+            axes.loglog(
+                [point["size"] for point in points],
+                [point[key] / unit for point in points],
+                color=shown.colour,
+                linestyle=shown.line,
+                marker=shown.marker,
+                markersize=4,
+                label=axis.replace("-", " ") if axes is panels[0] else None,
+            )
+        axes.set_title(title)
+    panels[-1].set_xlabel("size")
+    figure.legend(loc="outside upper center", ncols=4, frameon=False)
+    return figure
+
+
 def _growth(found: dict[str, Any]) -> str:
-    parts = []
+    parts = [f"![Seconds and memory against size, a line for each of the axes below]({PICTURE})\n"]
     for axis, points in found.items():
         rows = [
             [f"{point['size']:,}", f"{point['seconds']:.3f}", f"{point['peak_rss_bytes'] / MIB:,.0f}"]

@@ -143,6 +143,8 @@ def test_speed_measures_piece_by_piece_and_writes_the_page(study, tmp_path, monk
     assert "| `run baseline` |" in written
     assert "| 0.900, 0.900 |" in written
     assert "By that course 20,000 would take 20 seconds and 1.0 GiB." in written
+    assert "(images/growth.svg)" in written
+    assert "seconds of the step" in (tmp_path / "images" / "growth.svg").read_text()
     status, told = called(study, "speed", "--repeats", 0, *places, monkeypatch=monkeypatch, capsys=capsys)
     assert (status, told.err) == (2, "error: --repeats must be >= 1, got 0\n")
 
