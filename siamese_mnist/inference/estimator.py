@@ -207,7 +207,7 @@ class SiameseClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             train(model, data, pairs, settings.protocol, generator=generator, progress=silent)
             some = torch.randperm(len(table), generator=generator)[:CALIBRATION_PAIRS]
             fitting = Fitting(data, Pairs(*(column[some] for column in pairs)), unseen=False)
-            decision, calibration = fit(model, fitting, settings.protocol, generator)
+            decision, calibration, _ = fit(model, fitting, settings.protocol, generator)
         self.verifier_ = Verifier(
             model.cpu(),
             decision,

@@ -99,6 +99,7 @@ class Fitted(NamedTuple):
 
     decision: Decision
     calibration: Calibration
+    embeddings: Tensor | None = None  # (N, E) of the images, where they are not trained on and the design embeds
 
 
 def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: torch.Generator) -> Fitted:
@@ -132,7 +133,7 @@ def fit(model: Design, fitting: Fitting, protocol: TrainingProtocol, generator: 
         unseen=fitting.unseen,
         tail=None if embeddings is None else _tail(model, embeddings, shown),
     )
-    return Fitted(decision, kept)
+    return Fitted(decision, kept, embeddings)
 
 
 def _tail(model: Design, embeddings: Tensor, data: LabeledImages) -> ImpostorTail:

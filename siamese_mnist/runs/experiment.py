@@ -177,6 +177,7 @@ class Learned(NamedTuple):
     curves: tuple[Curve, Curve]
     decision: FittedDecision
     calibration: Calibration  # the scored pairs that it was fitted on
+    validation: Tensor | None  # (N, E) embeddings of validation images
 
 
 def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
@@ -263,6 +264,7 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
             fitted_on=fitting.told,
         ),
         calibration=fitted.calibration,
+        validation=fitted.embeddings,
     )
 
 
@@ -333,7 +335,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
         "channels": dataset.channels,
         "preprocessing": dataset.preprocessing,
         "brightness": dataclasses.asdict(Brightness.of(dataset.train.images)),
-        "typical": _typical(work, model).as_dict(),
+        "typical": _typical(work, trained).as_dict(),
         "classes": list(dataset.classes),
         "origins": [each._asdict() for each in origins(settings)],
     }
@@ -358,7 +360,7 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
     )
 
 
-def _typical(work: _Work, model: Design) -> Typical:
+def _typical(work: _Work, trained: Learned) -> Typical:
     """What images that the model knows are like, by validation images or, without any, as the training saw its own."""
     train, kept = work.dataset.train, work.dataset.validation
     if kept is not None:
@@ -368,7 +370,13 @@ def _typical(work: _Work, model: Design) -> Typical:
         strengths = dataclasses.asdict(work.settings.protocol.augmentation)
         distorted = distort(to_unit(some), torch.Generator().manual_seed(work.settings.seed), **strengths)
         seen = distorted.mul(255).round().byte()
-    return Typical.of(train, seen, (lambda images: model.embed(images.to(work.device))) if model.embeds else None)
+
+    def embed(images: Tensor) -> Tensor:
+        if images is seen and trained.validation is not None:
+            return trained.validation
+        return trained.model.embed(images.to(work.device))
+
+    return Typical.of(train, seen, embed if trained.model.embeds else None)
 
 
 def _columns_aside(dataset: SplitDataset, pairs: Pairs) -> dict[str, Any]:

@@ -190,24 +190,25 @@ RECIPES.add(
     Recipe(
         protocol=dataclasses.replace(
             _FROM_SCRATCH,
-            train_pairs=96_000,
+            train_pairs=64_000,
             extra_classes="rotated",
             batch_size=80,
             learning_rate=3e-3,
-            backbone_learning_rate=3e-3,
-            augmentation=Augmentation(rotate=15, scale=0.25, shear=0.3, shift=2.5, elastic=1.0, stroke=1.0),
+            backbone_learning_rate=12e-3,
+            backbone_optimizer="muon",
+            augmentation=Augmentation(rotate=15, scale=0.25, shear=0.3, shift=2.5, elastic=1.0, stroke=1.0, blur=0.7),
             augmentation_fade=0.2,
         ),
         parts=Parts(
             backbone="convnet",
-            backbone_options={"members": 3, "deep": True, "fine": True, "slants": True},
+            backbone_options={"members": 4, "deep": True, "fine": True, "slants": True},
             head="distance",
-            head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 3, "views": 3, "whitened": True},
+            head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 4, "views": 3, "unprojected": True},
             loss="cosface",
             loss_options={"margin": 0.2, "scale": 20.0},
         ),
     ),
-    summary="Classes that were never seen: turned images as classes of their own, strong distortions, three networks "
-    "of the full resolution, a margin between classes, whitened embeddings, views compared. "
+    summary="Classes that were never seen: turned images as classes of their own, strong distortions, four networks "
+    "of the full resolution, a margin between classes, features compared view by view. "
     "`siamese-mnist run siamese --recipe new-classes --dataset glyphs --split classes+groups`.",
 )

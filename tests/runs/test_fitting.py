@@ -2,14 +2,18 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
+import siamese_mnist as sm
 from siamese_mnist.data import hold_back, split_dataset
+from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.runs import experiment
 from siamese_mnist.runs.assessment import CALIBRATION_PAIRS
 from siamese_mnist.runs.experiment import learn, run
+from siamese_mnist.runs.store import read_config
 from siamese_mnist.settings.settings import Settings
 
 
@@ -124,3 +128,13 @@ def test_no_model_of_cross_fitting_is_fitted_on_images_that_it_has_seen(small, s
 def test_cross_fitting_that_cannot_be_is_refused(tmp_path, short, changes, told):
     with pytest.raises(UsageError, match=told):
         run("siamese", runs_dir=tmp_path, curve=False, pretrain_epochs=0, train_pairs=50, **short, **changes)
+
+
+def test_what_images_are_typical_is_told_of_validation_images(small, short, tmp_path):
+    """Their embeddings are those that the decision was fitted on, and as if they were made anew."""
+    found = run("siamese", runs_dir=tmp_path, **short, validation=0.2)
+    dataset = hold_back(split_dataset(small), 0.2)
+    expected = Typical.of(dataset.train, dataset.validation.images, sm.load(found.run_dir).model.embed)
+    kept = Typical.from_config(read_config(found.run_dir))
+    np.testing.assert_allclose(kept.farthest, expected.farthest, rtol=1e-4)
+    np.testing.assert_allclose(kept.centres, expected.centres, rtol=1e-4, atol=1e-6)
