@@ -1,11 +1,10 @@
-"""The distance head: views of an image, embeddings that are whitened after training, features without projection."""
+"""The distance head: views of an image, and embeddings that are whitened after training."""
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
 
-import siamese_mnist as sm
 from siamese_mnist.data import split_dataset
 from siamese_mnist.errors import UsageError
 from siamese_mnist.parts.heads.distance import _SHRINKAGE, DistanceHead
@@ -102,38 +101,6 @@ def test_whitened_embeddings_of_one_class_spread_alike(features, options):
         np.testing.assert_allclose(change, change.T, atol=1e-4)
         evened = change @ (shape + _SHRINKAGE * np.eye(_LENGTH)) @ change.T
         np.testing.assert_allclose(evened, (1 + _SHRINKAGE) * np.eye(_LENGTH), atol=1e-3)
-
-
-def test_a_projection_can_serve_the_training_alone(features):
-    head, plain = made(unprojected=True, views=3), made(views=3)
-    assert torch.equal(head.embed(features), plain.embed(features))
-    head.eval()
-    assert torch.equal(head.embed(features), features)
-    parts = features.view(24, 3, -1).numpy()
-    scores = np.array([[cosine_similarity(parts[:, one], parts[:, two]) for two in range(3)] for one in range(3)])
-    expected = (scores.max(0).mean(0) + scores.max(1).mean(0)) / 2
-    np.testing.assert_allclose(head.score_matrix(features[:10], features[10:]), expected[:10, 10:], atol=1e-6)
-    assert not made("contrastive", unprojected=True).dense_layers()
-    assert made("contrastive").dense_layers()
-    with pytest.raises(UsageError, match="choose one of them"):
-        made(unprojected=True, whitened=True)
-
-
-@pytest.mark.parametrize("loss", ["cosface", "contrastive", "supcon"])
-def test_a_head_that_projects_in_training_alone_keeps_the_contract(loss):
-    check_head("distance", loss=loss, members=2, unprojected=True)
-
-
-def test_a_run_is_trained_by_the_projection_and_answers_by_features(short, small, tmp_path):
-    found = sm.run("siamese", **short, head_options={"unprojected": True}, runs_dir=tmp_path)
-    verifier, images = sm.load(found.run_dir), small.test.images[:4].numpy()
-    embeddings = verifier.embed(images)
-    assert embeddings.shape == (4, verifier.model.feature_dim)
-    distances = [
-        np.linalg.norm(one / np.linalg.norm(one) - two / np.linalg.norm(two))
-        for one, two in zip(*np.split(embeddings, 2), strict=True)
-    ]
-    np.testing.assert_allclose(verifier.score(images[:2], images[2:]), np.negative(distances), atol=1e-4)
 
 
 def test_classes_of_one_image_leave_the_projection_as_it_is(features):

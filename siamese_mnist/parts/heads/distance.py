@@ -32,13 +32,10 @@ class DistanceHead(SiameseHead):
             each is compared with the view of the other image that is most like it, and the loss is of the first ones.
         whitened: whether the projection is changed after training so that embeddings of one class spread alike in all
             directions (within-class covariance normalisation, Hatch, Kajarekar and Stolcke 2006).
-        unprojected: whether the projection serves the training alone, and images are compared by their features as they
-            are: a projection learns to tell the training classes apart, and forgets what would tell others (Chen et al.
-            2020, arXiv 2002.05709, section 4.2).
 
     Raises:
-        UsageError: if an option is out of range, `loss` is missing, the features cannot be split into `views` and
-            `members`, or the projection shall be whitened and not be used.
+        UsageError: if an option is out of range, `loss` is missing, or the features cannot be split into `views` and
+            `members`.
     """
 
     losses = True
@@ -54,7 +51,6 @@ class DistanceHead(SiameseHead):
         members: int = 1,
         views: int = 1,
         whitened: bool = False,
-        unprojected: bool = False,
     ) -> None:
         super().__init__()
         if loss is None:
@@ -65,26 +61,18 @@ class DistanceHead(SiameseHead):
             raise UsageError(f"views must divide the {feature_dim} features of the backbone, got {views}")
         if members < 1 or feature_dim // views % members:
             raise UsageError(f"members must divide the {feature_dim // views} features of the backbone, got {members}")
-        if whitened and unprojected:
-            raise UsageError("whitened changes the projection, which unprojected does not use; choose one of them")
         self.loss = loss
         self.supervisions = loss.supervisions
         self.grouped = loss.grouped
         self.members = members
         self.views = views
         self.finishes = whitened
-        self.unprojected = unprojected
         own = feature_dim // views // members
         sizes = (own, hidden_dim, embedding_dim) if hidden_dim else (own, embedding_dim)
         self.project = multilayer(*sizes) if members == 1 else nn.ModuleList(multilayer(*sizes) for _ in range(members))
 
     def embed(self, features: Tensor) -> Tensor:
-        """Maps features of images (N, D) to embeddings (N, views * members * E), before the distance normalises.
-
-        Where the projection serves the training alone, the features are the embeddings in evaluation mode.
-        """
-        if self.unprojected and not self.training:
-            return features
+        """Maps features of images (N, D) to embeddings (N, views * members * E), before the distance normalises."""
         parts = zip(itertools.cycle(self._projections()), self._chunks(features), strict=False)
         embeddings = [project(part) for project, part in parts]
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, 1)
@@ -102,7 +90,7 @@ class DistanceHead(SiameseHead):
 
     def dense_layers(self) -> Sequence[nn.Linear]:
         """Both layers of the projection, where one is hidden and no subclass makes something else of them."""
-        plain = type(self).embed is DistanceHead.embed and self.views * self.members == 1 and not self.unprojected
+        plain = type(self).embed is DistanceHead.embed and self.views * self.members == 1
         return linear_layers(self.project) if plain else ()
 
     def score(self, left: Tensor, right: Tensor) -> Tensor:
