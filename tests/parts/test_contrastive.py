@@ -77,6 +77,13 @@ def test_equal_and_empty_embeddings_have_finite_gradients(is_same: bool) -> None
     assert left.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_embeddings_that_are_not_finite_cost_no_finite_loss(value: float) -> None:
+    left, right, same = embeddings(8, 4, seed=3)
+    left[2, 1] = value
+    assert not contrastive(left, right, same).isfinite()
+
+
 @pytest.mark.parametrize(("distance", "written_out"), [("euclidean", True), ("cosine", False)])
 def test_the_loss_that_is_offered_uses_it_for_distances(distance: str, written_out: bool) -> None:
     loss = LOSSES["contrastive"](classes=10, embedding_dim=8, distance=distance)

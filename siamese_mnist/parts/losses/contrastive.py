@@ -39,7 +39,7 @@ class _Contrastive(torch.autograd.Function):
         units = images / divisors
         distances = torch.cdist(*units.chunk(2)).diagonal()
         costs = torch.where(same, distances - pos_margin, neg_margin - distances).relu()
-        loss, slopes = costs.new_zeros(()), torch.zeros_like(costs)
+        loss, slopes = (images * 0).sum(), torch.zeros_like(costs)  # not finite if an embedding is not
         for kind, sign in ((same, 1.0), (~same, -1.0)):
             costly = kind & (costs > 0)
             if count := int(costly.sum()):
