@@ -181,8 +181,10 @@ def recipes(options: Options) -> dict[str, Any]:
 
 @contextmanager
 def busy_program() -> Iterator[None]:
-    """Another program that wants a core all the time."""
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    """Another program that wants a core all the time, as long as this one lives."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import os\nwhile os.getppid() == {os.getpid()}: sum(range(100_000))"]
+    )
     try:
         yield
     finally:
