@@ -248,6 +248,8 @@ def _stream(
             if done % 256 == 0 or done == total:
                 out.flush()
                 report("searching", done, total)
+    if more is None and expected.of == "probability":
+        tell(f"a name is given from a probability of {expected.threshold:.4f} on")
     if more is None:
         tell(f"of strangers, {_expectation(expected)}")
     if warned:

@@ -94,6 +94,8 @@ def test_costs_decide_by_the_probability(command, mistake, gallery, pictures):
     assert 0 <= answer["false_positive_identification"]["rate"] <= 1
     shown = command("identify", gallery, file, "--cost-false-match", "10", "--prior", "0.8").out
     assert "0.9091 of the probability" in shown
+    many = command("identify", gallery, pictures / "new", "--cost-false-match", "10")
+    assert "a name is given from a probability of 0.9091 on" in many.err
     free = json.loads(command("identify", gallery, file, "--cost-false-non-match", "1e9", "--json").out)
     assert free["name"] == free["nearest"][0]["name"]
     message = mistake("identify", gallery, file, "--max-fpir", "0.2", "--cost-false-match", "2")
