@@ -1,6 +1,7 @@
 """The pair samplers: unique pairs of image rows with an exact share of genuine pairs."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,8 +10,10 @@ import torch
 from torch import Tensor
 
 from siamese_mnist.errors import UsageError
+from siamese_mnist.system.threads import threads
 
 _EXCHANGES = 64  # rounds in which every impostor pair may change its partner; mixing takes a few
+_TOGETHER = 1 << 16  # pairs that are computed at a time, by one thread, as several would wait for each other
 
 
 class Pairs(NamedTuple):
@@ -66,18 +69,17 @@ def draw_pairs(
             f"{count} unique pairs with a same fraction of {same_fraction:g} do not exist among {len(labels)} images; "
             f"the largest possible count is {_largest_count(genuine.total, impostor.total, same_fraction)}"
         )
-    drawn = [
-        space.decode(_sample_range(space.total, number, generator))
-        for space, number in ((genuine, same_count), (impostor, count - same_count))
-    ]
-    left, right = (torch.cat(side) for side in zip(*drawn, strict=True))
-    del drawn
+    left, right = (torch.empty(count, dtype=torch.int32) for _ in range(2))  # of rows, which are fewer than 2**31
+    with threads(1):
+        genuine.draw(order, left[:same_count], right[:same_count], generator)
+        impostor.draw(order, left[same_count:], right[same_count:], generator)
     if not mirrored:
         flip = torch.rand(count, generator=generator) < 0.5
         left, right = torch.where(flip, right, left), torch.where(flip, left, right)
     shuffle = torch.randperm(count, generator=generator)
-    left = order[left[shuffle]]
-    right = order[right[shuffle]]
+    with threads(1):
+        left = _shuffled(left, shuffle)
+        right = _shuffled(right, shuffle)
     return Pairs(left, right, shuffle < same_count)
 
 
@@ -225,7 +227,7 @@ def pairs_digest(pairs: Pairs) -> str:
     return digest.hexdigest()
 
 
-class _Space:
+class _Space(ABC):
     """Numbers all pairs of one kind 0 .. total - 1, class by class; rows count images sorted by class."""
 
     def __init__(self, sizes: Tensor, pairs_of_class: Tensor) -> None:
@@ -234,6 +236,17 @@ class _Space:
         self.pair_end = pairs_of_class.cumsum(0)
         self.pair_start = self.pair_end - pairs_of_class
         self.total = int(pairs_of_class.sum())
+
+    def draw(self, order: Tensor, left: Tensor, right: Tensor, generator: torch.Generator) -> None:
+        """Fills both sides (P,) with images of different pairs; `order` (N,) is the images sorted by class."""
+        pieces = zip(*(each.split(_TOGETHER) for each in (left, right)), strict=True)
+        for index, sides in zip(_sample_range(self.total, len(left), generator).split(_TOGETHER), pieces, strict=True):
+            for side, rows in zip(sides, self.decode(index), strict=True):
+                side.copy_(order[rows])
+
+    @abstractmethod
+    def decode(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of both images of pairs with these numbers (P,)."""
 
     def locate(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Class, its size, its first row, and the pair's number within the class."""
@@ -285,8 +298,19 @@ def _sample_range(total: int, count: int, generator: torch.Generator) -> Tensor:
     while len(found) < count:
         missing = count - len(found)
         fresh = torch.randint(total, (missing + missing // 4 + 16,), generator=generator)
-        found = torch.cat([found, fresh]).sort().values.unique_consecutive()  # far faster than unique()
+        found = torch.cat([found, fresh]) if len(found) else fresh
+        del fresh
+        found.numpy().sort()  # in place; PyTorch's makes as many indices, too
+        found = found.unique_consecutive()
     return found[torch.randperm(len(found), generator=generator)[:count]]
+
+
+def _shuffled(values: Tensor, order: Tensor) -> Tensor:
+    """Values (P,) int32 in an order (P,), as int64, without a copy in between."""
+    found = torch.empty_like(order)
+    for part, rows in zip(found.split(_TOGETHER), order.split(_TOGETHER), strict=True):
+        part.copy_(values[rows])
+    return found
 
 
 def _largest_count(genuine: int, impostor: int, same_fraction: float) -> int:
