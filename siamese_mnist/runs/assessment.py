@@ -157,13 +157,20 @@ def fit_unseen(scores: NDArray[Any], same: NDArray[np.bool_], threshold: float |
     return fit_logistic(scores, same) if threshold is None else fit_decision(scores, same, threshold=threshold)
 
 
-def pooled(parts: Sequence[Calibration]) -> Calibration:
-    """The scored pairs of several models as one set; images of one part are none of another's."""
+def pooled(parts: Sequence[Calibration], *, grouped: bool) -> Calibration:
+    """The scored pairs of several models as one set; images of one part are none of another's.
+
+    Args:
+        parts: each of one model.
+        grouped: whether their sides are groups, the same ones in all parts, and not each part's images from 0 on.
+    """
+    sizes = [0 if grouped else 1 + max(int(part.left.max()), int(part.right.max())) for part in parts]
+    starts = np.cumsum(sizes) - sizes
     return Calibration(
         scores=np.concatenate([part.scores for part in parts]),
         same=np.concatenate([part.same for part in parts]),
-        left=np.concatenate([part.left for part in parts]),
-        right=np.concatenate([part.right for part in parts]),
+        left=np.concatenate([part.left + start for part, start in zip(parts, starts, strict=True)]),
+        right=np.concatenate([part.right + start for part, start in zip(parts, starts, strict=True)]),
     )
 
 

@@ -281,7 +281,7 @@ def _cross_fitted(work: _Work, learned: Learned, dataset: SplitDataset, progress
         train, validation = held_back(dataset.train, fold_of == fold)
         inner = _prepare(settings, dataclasses.replace(dataset, train=train, validation=validation), work.device)
         parts.append(_learn(inner, _titled(progress, f"part {fold + 1} of {folds}")).calibration)
-    calibration = pooled(parts)
+    calibration = pooled(parts, grouped=dataset.train.groups is not None)
     decision = fit_unseen(calibration.scores, calibration.same, learned.model.threshold)
     return learned._replace(
         decision=FittedDecision(

@@ -10,8 +10,9 @@ import siamese_mnist as sm
 from siamese_mnist.data import hold_back, split_dataset
 from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
+from siamese_mnist.evaluation import Calibration
 from siamese_mnist.runs import experiment
-from siamese_mnist.runs.assessment import CALIBRATION_PAIRS
+from siamese_mnist.runs.assessment import CALIBRATION_PAIRS, pooled
 from siamese_mnist.runs.experiment import learn, run
 from siamese_mnist.runs.store import read_config
 from siamese_mnist.settings.settings import Settings
@@ -85,6 +86,19 @@ def test_runs_of_before_kept_no_images(short):
     values = settings.as_dict()
     del values["protocol"]["validation"]
     assert Settings.from_dict(values).protocol.validation == 0
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_pairs_of_two_parts_share_groups_but_no_images(grouped):
+    """Each part counts its own images from 0 on."""
+    sides = np.array([0, 2]), np.array([1, 0])
+    part = Calibration(
+        scores=np.array([1.0, 2.0]), same=np.array([False, True]), left=sides[0], right=sides[1], unseen=True
+    )
+    both = pooled([part, part], grouped=grouped)
+    images = np.stack([both.left, both.right])
+    np.testing.assert_array_equal(images[:, :2], sides)
+    np.testing.assert_array_equal(images[:, 2:], np.stack(sides) + (0 if grouped else 3))
 
 
 @pytest.mark.parametrize("variant", ["siamese", "baseline"])
