@@ -16,6 +16,7 @@ class Purpose(IntEnum):
     OWN_TRAIN_PAIRS = 4  # of a run whose training pairs are its own
     OWN_TRAIN_IMAGES = 5  # of a run whose training images are its own
     FITTING_PAIRS = 6  # of validation images, for threshold and calibration
+    FINISH = 7  # of the training images to which a trained model adapts
 
 
 def stream(seed: int, purpose: Purpose) -> torch.Generator:

@@ -43,11 +43,6 @@ def with_extra_classes(dataset: SplitDataset, extra: ExtraClasses | None) -> Spl
     )
 
 
-def own_classes(classes: int, extra: ExtraClasses | None) -> int:
-    """How many of the classes that are trained on are those of the data set itself; they come first."""
-    return classes // len(_views(torch.empty(0, 1, 0, 0), mirrored="mirrored" in extra)) if extra else classes
-
-
 def _views(images: Tensor, *, mirrored: bool) -> dict[str, Tensor]:
     """Images (N, C, H, W) by what is done to them, as it is added to the name of their class."""
     turned = {f" turned by {90 * number}" if number else "": images.rot90(number, (2, 3)) for number in range(4)}

@@ -24,7 +24,7 @@ from siamese_mnist.data.pairs import (
     pairs_digest,
 )
 from siamese_mnist.data.streams import Purpose, stream
-from siamese_mnist.data.turned import own_classes, with_extra_classes
+from siamese_mnist.data.turned import with_extra_classes
 from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
@@ -58,6 +58,7 @@ from siamese_mnist.training.phases import Progress, class_accuracy, silent, trai
 
 _TRIED = 8  # training images on which a scorer is tried before it is kept
 _TYPICAL_IMAGES = 2000
+_FINISHING = 4096  # training images to which a trained model adapts, at most
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
 
 
@@ -246,8 +247,8 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
             progress=progress,
             observers=[held_out] if held_out else [],
         )
-        own = work.training.labels < own_classes(len(work.dataset.classes), protocol.extra_classes)
-        model.finish(work.training.images[own], work.training.labels[own])
+        some = torch.randperm(len(work.training.labels), generator=stream(settings.seed, Purpose.FINISH))[:_FINISHING]
+        model.finish(work.training.images[some], work.training.labels[some])
         second_seconds = time.perf_counter() - clock
     assert protocol.supervision is not None
     fitted = fit(model, fitting, protocol, generator)

@@ -203,12 +203,19 @@ RECIPES.add(
             backbone="convnet",
             backbone_options={"members": 4, "deep": True, "fine": True, "slants": True},
             head="distance",
-            head_options={"embedding_dim": 256, "hidden_dim": 0, "members": 4, "views": 3, "whitened": True},
+            head_options={
+                "embedding_dim": 256,
+                "hidden_dim": 0,
+                "members": 4,
+                "views": 3,
+                "whitened": True,
+                "projected": False,
+            },
             loss="cosface",
             loss_options={"margin": 0.2, "scale": 20.0},
         ),
     ),
     summary="Classes that were never seen: turned images as classes of their own, strong distortions, four networks "
-    "of the full resolution, a margin between classes, whitened embeddings, views compared. "
+    "of the full resolution, a margin between classes, whitened features, views compared. "
     "`siamese-mnist run siamese --recipe new-classes --dataset glyphs --split classes+groups`.",
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.preprocessing import normalize
 
 from siamese_mnist.data import split_dataset
 from siamese_mnist.errors import UsageError
@@ -110,7 +111,41 @@ def test_classes_of_one_image_leave_the_projection_as_it_is(features):
     assert torch.equal(head.embed(features), before)
 
 
-def test_a_run_is_whitened_after_training_on_its_own_classes(small, monkeypatch):
+@pytest.mark.parametrize("options", [{}, {"members": 2}, {"views": 2, "members": 2}])
+def test_features_in_place_of_projections(features, options):
+    """Against scikit-learn's lengths and NumPy's roots and covariances; the projection serves the training alone."""
+    head = made(projected=False, whitened=True, **options)
+    plain = made(**options)
+    assert torch.equal(head.train().embed(features), plain.train().embed(features))
+    labels, parts = torch.arange(24) % 4, head.views * head.members
+    repeated = np.tile(labels.numpy(), head.views)
+    head.eval().finish(features, labels)
+
+    found = head.embed(features).double().chunk(parts, 1)
+    roots = [
+        normalize(np.sign(each) * np.sqrt(np.abs(each)))
+        for each in features.double().numpy().reshape(24, parts, -1).swapaxes(0, 1)
+    ]
+    for member in range(head.members):
+        points = np.concatenate(roots[member :: head.members])
+        made_of = np.concatenate([each.numpy() for each in found[member :: head.members]])
+        within = points - np.stack([points[repeated == each].mean(0) for each in repeated])
+        shape = np.cov(within.T, bias=True)
+        shape /= np.trace(shape) / len(shape)
+        evened = (shape + _SHRINKAGE * np.eye(len(shape))) / (1 + _SHRINKAGE)
+        centred = points - points.mean(0)
+        # The map is the inverse root of `evened`: mapped twice, points are solutions of it.
+        np.testing.assert_allclose(made_of @ made_of.T, centred @ np.linalg.solve(evened, centred.T), atol=1e-3)
+
+
+def test_features_of_zero_have_gradients(features):
+    head = made(projected=False).eval()
+    some = torch.where(features > 0, features, 0).requires_grad_()
+    head.score(*head.embed(some).chunk(2)).sum().backward()
+    assert torch.isfinite(some.grad).all()
+
+
+def test_a_run_is_whitened_after_training_on_all_its_classes(small, monkeypatch):
     seen = []
     finish = DistanceHead.finish
     monkeypatch.setattr(DistanceHead, "finish", lambda head, *given: seen.append(given) or finish(head, *given))
@@ -127,7 +162,7 @@ def test_a_run_is_whitened_after_training_on_its_own_classes(small, monkeypatch)
         for options in ({}, {"whitened": True})
     )
     ((_, labels),) = seen
-    assert set(labels.tolist()) == set(range(10))
+    assert set(labels.tolist()) == set(range(40))
     assert plain.decision.threshold != whitened.decision.threshold
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from typing import cast
 
 import torch
@@ -14,6 +14,7 @@ from siamese_mnist.parts.heads.base import HEADS, SiameseHead, linear_layers, mu
 from siamese_mnist.parts.losses import MetricLoss
 
 _SHRINKAGE = 0.3  # of the covariance within classes towards its mean variance
+_TINY = 1e-12  # least feature that has a root with a gradient
 
 
 @HEADS.register("distance")
@@ -30,8 +31,11 @@ class DistanceHead(SiameseHead):
             scores are averaged.
         views: views of an image whose features are concatenated, the members' of each together; all are embedded alike,
             each is compared with the view of the other image that is most like it, and the loss is of the first ones.
-        whitened: whether the projection is changed after training so that embeddings of one class spread alike in all
+        whitened: whether embeddings are changed after training so that those of one class spread alike in all
             directions (within-class covariance normalisation, Hatch, Kajarekar and Stolcke 2006).
+        projected: whether embeddings are projections. Else the projection serves the training alone (Chen et al. 2020,
+            arXiv 2002.05709): what is compared are the features, square-rooted (Perronnin et al. 2010) and of length 1;
+            E is their number then.
 
     Raises:
         UsageError: if an option is out of range, `loss` is missing, or the features cannot be split into `views` and
@@ -39,6 +43,8 @@ class DistanceHead(SiameseHead):
     """
 
     losses = True
+    centres: Tensor
+    whitening: Tensor
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class DistanceHead(SiameseHead):
         members: int = 1,
         views: int = 1,
         whitened: bool = False,
+        projected: bool = True,
     ) -> None:
         super().__init__()
         if loss is None:
@@ -67,30 +74,39 @@ class DistanceHead(SiameseHead):
         self.members = members
         self.views = views
         self.finishes = whitened
+        self.projected = projected
         own = feature_dim // views // members
         sizes = (own, hidden_dim, embedding_dim) if hidden_dim else (own, embedding_dim)
         self.project = multilayer(*sizes) if members == 1 else nn.ModuleList(multilayer(*sizes) for _ in range(members))
+        if not projected:
+            self.register_buffer("centres", torch.zeros(members, own))
+            self.register_buffer("whitening", torch.eye(own).repeat(members, 1, 1))
 
     def embed(self, features: Tensor) -> Tensor:
         """Maps features of images (N, D) to embeddings (N, views * members * E), before the distance normalises."""
-        parts = zip(itertools.cycle(self._projections()), self._chunks(features), strict=False)
-        embeddings = [project(part) for project, part in parts]
+        parts = zip(itertools.cycle(self._maps()), self._chunks(features), strict=False)
+        embeddings = [embed(part) for embed, part in parts]
         return embeddings[0] if len(embeddings) == 1 else torch.cat(embeddings, 1)
 
     @torch.no_grad()
     def finish(self, features: Tensor, labels: Tensor) -> None:
         """Whitens embeddings by what differs within classes, see the option `whitened`."""
-        chunks = self._chunks(features)
+        chunks, labels = self._chunks(features), labels.repeat(self.views)
         for number, project in enumerate(self._projections()):
-            embeddings = F.normalize(project(torch.cat(chunks[number :: self.members])))
-            whitening = _whitening(embeddings, labels.repeat(self.views))
+            own = torch.cat(chunks[number :: self.members])
+            if not self.projected:
+                points = _power_normalised(own)
+                self.centres[number].copy_(points.mean(0))
+                self.whitening[number].copy_(_whitening(points, labels))
+                continue
+            whitening = _whitening(F.normalize(project(own)), labels)
             last = [layer for layer in project.children() if isinstance(layer, nn.Linear)][-1]
             last.weight.copy_(whitening @ last.weight)
             last.bias.copy_(whitening @ last.bias)
 
     def dense_layers(self) -> Sequence[nn.Linear]:
         """Both layers of the projection, where one is hidden and no subclass makes something else of them."""
-        plain = type(self).embed is DistanceHead.embed and self.views * self.members == 1
+        plain = type(self).embed is DistanceHead.embed and self.views * self.members == 1 and self.projected
         return linear_layers(self.project) if plain else ()
 
     def score(self, left: Tensor, right: Tensor) -> Tensor:
@@ -132,6 +148,13 @@ class DistanceHead(SiameseHead):
         ]
         return (sides[0] + sides[1]) / 2
 
+    def _maps(self) -> Sequence[Callable[[Tensor], Tensor]]:
+        """What makes each member's embeddings of its features."""
+        if self.projected or self.training:
+            return self._projections()
+        pairs = zip(self.centres, self.whitening, strict=True)
+        return [partial(_whitened, centre=centre, whitening=whitening) for centre, whitening in pairs]
+
     def _projections(self) -> list[nn.Sequential]:
         return cast(list[nn.Sequential], [self.project] if self.members == 1 else list(self.project))
 
@@ -147,6 +170,15 @@ class DistanceHead(SiameseHead):
         parts = zip(*(each.chunk(self.members, 1) for each in embeddings), strict=True)
         values = [value(*each) for each in parts]
         return values[0] if self.members == 1 else torch.stack(values).mean(0)
+
+
+def _power_normalised(features: Tensor) -> Tensor:
+    """Features (N, D), square-rooted with their sign, of length 1."""
+    return F.normalize(features.sign() * features.abs().clamp(min=_TINY).sqrt())
+
+
+def _whitened(features: Tensor, centre: Tensor, whitening: Tensor) -> Tensor:
+    return (_power_normalised(features) - centre) @ whitening
 
 
 def _whitening(embeddings: Tensor, labels: Tensor) -> Tensor:
