@@ -14,8 +14,7 @@ makes all false matches, the second is far above the first: how many of them a h
 resampling and one of all, and what the run's own calibration costs on all of these images. `--json` prints one JSON
 object.
 
-With images enough the three meet. A run with `--cross-fitting 5` in place of `--validation 0.1` has as many images to
-calibrate on as to train on:
+With images enough the three meet:
 
     siamese-mnist run siamese --recipe fast --validation 0.1 --dataset fashion-mnist \
         --data-dir /usr/share/datasets/fashion-mnist --runs-dir fashion
