@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from siamese_mnist import Pairs, UsageError, draw_pairs, pairs_digest
+from siamese_mnist.data import pairs as sampler
 from siamese_mnist.data.pairs import draw_disjoint_pairs, largest_disjoint_count
 
 properties = settings(deadline=None, derandomize=True, max_examples=80)
@@ -246,6 +247,17 @@ def test_disjoint_pairs_have_no_favourite_image_or_class(tenth):
 def test_bad_disjoint_argument(count, fraction, message):
     with pytest.raises(UsageError, match=message):
         draw_disjoint_pairs(torch.arange(10), count, same_fraction=fraction, generator=seeded())
+
+
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_how_many_pairs_are_computed_at_a_time_changes_none(tenth, monkeypatch, mirrored):
+    def drawn():
+        generator = torch.Generator().manual_seed(5)
+        return draw_pairs(tenth.train.labels, 1000, generator=generator, mirrored=mirrored)
+
+    at_once = drawn()
+    monkeypatch.setattr(sampler, "_TOGETHER", 7)
+    assert all(torch.equal(*each) for each in zip(at_once, drawn(), strict=True))
 
 
 def test_digest_is_the_hash_of_the_columns():

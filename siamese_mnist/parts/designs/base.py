@@ -186,8 +186,8 @@ class Design(nn.Module, ABC):
         """Adapts the trained weights to the training images, once after training, in evaluation mode; by default not.
 
         Args:
-            images: (N, C, H, W) uint8, of the data set's own classes.
-            labels: (N,) int64.
+            images: (N, C, H, W) uint8, some of the training images.
+            labels: (N,) int64, their classes.
         """
 
     @abstractmethod

@@ -118,7 +118,7 @@ class SiameseHead(Head):
         """Adapts the trained weights to the training images, once after training, for heads that say so in `finishes`.
 
         Args:
-            features: (N, D) of training images, in evaluation mode.
+            features: (N, D) of some of the training images, in evaluation mode.
             labels: (N,) int64, their classes.
         """
 
