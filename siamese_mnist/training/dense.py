@@ -1,8 +1,8 @@
 """Dense layers on frozen features, trained by written-out gradients.
 
 The report's head has one large layer and two tiny ones. The outputs of the large one are computed in two pieces of
-fixed size, each by a thread of its own, which also moves the weights that these outputs need. So the threads wait for
-each other once an update only, and the figures do not depend on their number.
+fixed size, each by a thread of its own, which also moves the weights that these outputs need and goes on with the next
+batch at once. So the threads wait for each other once an update only, and the figures do not depend on their number.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -42,28 +42,29 @@ class DenseHead:
         self._optimizer = make_optimizer([*(each for layer in rest for each in layer.parameters), *others])
         self._units = first.units
         self._lane = lane
+        self._begun: tuple[Tensor, Tensor] | None = None  # features, and outputs on which the lane works
 
     def forward(self, features: Tensor) -> Tensor:
         """Maps features (P, D) to outputs (P, F)."""
-        outputs = features.new_empty(len(features), self._units)
-
-        def compute(columns: slice, piece: _Layer, _: Adam) -> None:
-            piece.inputs = features
-            torch.mm(features, piece.weight.T, out=outputs[:, columns]).add_(piece.bias)
-
-        self._in_pieces(compute)
+        here, *_ = self._pieces
+        if self._begun is None or self._begun[0] is not features:
+            self._begin(features)
+        assert self._begun is not None
+        outputs = self._begun[1]
+        _compute(features, outputs, *here)
         self._lane.wait()
         for layer in self._rest:
             layer.inputs = outputs.relu_()
             outputs = torch.addmm(layer.bias, layer.inputs, layer.weight.T)
         return outputs
 
-    def step(self, error: Tensor, learning_rate: float) -> None:
+    def step(self, error: Tensor, learning_rate: float, coming: Tensor | None = None) -> None:
         """Moves the parameters.
 
         Args:
             error: (B, F), the gradient of the first rows that `forward` gave.
             learning_rate: step size.
+            coming: features that `forward` gets next; the lane need not wait for it then.
         """
         for layer in reversed(self._rest):
             layer.set_gradients(error)
@@ -74,16 +75,26 @@ class DenseHead:
             optimizer.learning_rate = learning_rate
             optimizer.step()
 
-        self._in_pieces(move)
+        here, *others = self._pieces
+        for each in others:
+            self._lane.start(move, *each)
+        if coming is not None:
+            self._begin(coming)
+        move(*here)
         self._optimizer.learning_rate = learning_rate
         self._optimizer.step()
 
-    def _in_pieces(self, work: Callable[[slice, "_Layer", Adam], None]) -> None:
-        """Has work done on every piece of the first layer: on one here and now, on the others in the lane."""
-        here, *others = self._pieces
-        for piece in others:
-            self._lane.start(work, *piece)
-        work(*here)
+    def _begin(self, features: Tensor) -> None:
+        """Has the lane compute its pieces of the outputs of the first layer."""
+        outputs = features.new_empty(len(features), self._units)
+        self._begun = features, outputs
+        for each in self._pieces[1:]:
+            self._lane.start(_compute, features, outputs, *each)
+
+
+def _compute(features: Tensor, outputs: Tensor, columns: slice, piece: "_Layer", _: Adam) -> None:
+    piece.inputs = features
+    torch.mm(features, piece.weight.T, out=outputs[:, columns]).add_(piece.bias)
 
 
 class _Layer:

@@ -36,13 +36,14 @@ class View:
 
     Args:
         model: the model in training.
+        frozen: whether the backbone stays as it is; the view shares its buffers too then.
     """
 
-    def __init__(self, model: Design) -> None:
-        self._model = model
-        weights = {id(each): each for each in model.parameters()}
-        self._view = copy.deepcopy(model, weights).eval()
-        self._buffers = list(zip(self._view.buffers(), model.buffers(), strict=True))
+    def __init__(self, model: Design, *, frozen: bool = False) -> None:
+        shared = [*model.parameters(), *(model.backbone.buffers() if frozen else ())]
+        self._view = copy.deepcopy(model, {id(each): each for each in shared}).eval()
+        both = zip(self._view.buffers(), model.buffers(), strict=True)
+        self._buffers = [(shown, current) for shown, current in both if shown is not current]
 
     @contextmanager
     def now(self) -> Iterator[Design]:

@@ -3,7 +3,8 @@
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from concurrent.futures import Future
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -188,78 +189,98 @@ def _train_dense(
     factor = SCHEDULES[protocol.schedule]
     dense = {id(each) for layer in layers for each in layer.parameters()}
     others = [each for each in model.decider() if id(each) not in dense]
-    view = View(model) if held_out else None
+    view = View(model, frozen=True) if held_out else None
     trained = TrainedPairs()
-    waiting: Tensor | None = None  # rows of what is held out
     model.train_decider()
     with Lane() as lane:
         head = DenseHead(layers, others, lambda some: _made(Adam, some, protocol.learning_rate, protocol), lane)
+        coming = _gathered(batches, held_out, lane)
+        ready = next(coming, None)
         clock = time.perf_counter()
-        for update, (epoch, rows, features, count) in enumerate(_gathered(batches, held_out, lane), start=1):
-            same = batches.pairs.same[rows]
-            outputs = _forward(head, features, count, held_out, view, waiting)
-            loss, scores, gradient = model.output_gradient(outputs, same, batches.pairs.left[rows])
+        for update in itertools.count(1):
+            if ready is None:
+                break
+            now, outputs = ready, _forward(head, ready, held_out, view)
+            ready = next(coming, None)  # the lane copies its features while this thread does small things
+            if not now.outputs:
+                break
+            same = batches.pairs.same[now.rows]
+            loss, scores, gradient = model.output_gradient(outputs, same, batches.pairs.left[now.rows])
             check_finite(loss, "phase 2", update, batches.updates, protocol, *PHASE_2_RATES)
             learning_rate = protocol.learning_rate * factor((update - 1) / batches.updates)
-            head.step(gradient, learning_rate)
-            trained.add(epoch, loss, scores, same, learning_rate, time.perf_counter() - clock)
-            waiting = held_out.draw() if held_out else None
+            head.step(gradient, learning_rate, ready.features if ready else None)
+            trained.add(now.epoch, loss, scores, same, learning_rate, time.perf_counter() - clock)
             progress("phase 2", update, batches.updates)
             clock = time.perf_counter()
-        lane.wait()  # it still reads the features of the last batch
-        _forward(head, features, 0, held_out, view, waiting)
     model.eval()
     check_weights(model, "phase 2", batches.updates, protocol, *PHASE_2_RATES)
     return trained
 
 
-def _gathered(
-    batches: PairBatches, held_out: HeldOutCurve | None, lane: Lane
-) -> Iterator[tuple[int, Tensor, Tensor, int]]:
-    """Yields the epoch, the rows in the batch, their features with room for those that are held out, and how many.
+class _Gathered(NamedTuple):
+    """What a pass of the dense layers sees.
 
-    The lane copies the features of the next batch meanwhile.
+    Attributes:
+        epoch: from 1.
+        rows: (B,), the batch; none after the last update.
+        features: of the batch, then of what is held out.
+        outputs: number of those of the batch.
+        held_out: rows of the pairs that are held out, or None.
+        copied: done when the features are there.
     """
-    pairs = batches.protocol.batch_size + (held_out.size if held_out else 0)
+
+    epoch: int
+    rows: Tensor
+    features: Tensor
+    outputs: int
+    held_out: Tensor | None
+    copied: Sequence[Future[None]]
+
+
+def _gathered(batches: PairBatches, held_out: HeldOutCurve | None, lane: Lane) -> Iterator[_Gathered]:
+    """Every batch, with what is held out after the update before it; the lane copies the features.
+
+    Where something is held out, the last one is of this alone.
+    """
     rooms: Iterator[Tensor] = iter(())
-    ready = None
+    last: _Gathered | None = None
+    size = held_out.size if held_out else 0
+
+    def gather(epoch: int, rows: Tensor, bank: Tensor, places: Tensor) -> _Gathered:
+        room, count = next(rooms), len(places)
+        copied = [lane.start(_copy_rows, bank, places, room[:count])]
+        if held_out is None or held_out.bank is None or last is None:
+            return _Gathered(epoch, rows, room[:count], count, None, copied)
+        drawn = held_out.draw()
+        unseen = batches.model.bank_places(held_out.pairs, drawn, len(held_out.bank))
+        end = count + len(unseen)
+        copied.append(lane.start(_copy_rows, held_out.bank, unseen, room[count:end]))
+        return _Gathered(epoch, rows, room[:end], count, drawn, copied)
+
     for epoch, rows, bank, places in batches.banked():
-        if ready is None:
+        if last is None:
+            pairs = batches.protocol.batch_size + size
             rooms = itertools.cycle(bank.new_empty(2, pairs * (len(places) // len(rows)), bank.shape[1]))
-        room = next(rooms)
-        lane.start(_copy_rows, bank, places, room[: len(places)])
-        if ready is None:
-            lane.wait()  # before the bank changes; later on, every pass waits
-        else:
-            yield ready
-        ready = epoch, rows, room, len(places)
-    if ready is not None:
-        yield ready
+        last = gather(epoch, rows, bank, places)
+        yield last
+    if last is not None and held_out is not None:
+        yield gather(last.epoch, last.rows[:0], bank, places[:0])
 
 
 def _copy_rows(source: Tensor, rows: Tensor, target: Tensor) -> None:
     torch.index_select(source, 0, rows, out=target)
 
 
-def _forward(
-    head: DenseHead,
-    features: Tensor,
-    count: int,
-    held_out: HeldOutCurve | None,
-    view: View | None,
-    waiting: Tensor | None,
-) -> Tensor:
-    """Outputs (count, F) of the first features; the held-out batch that waits is measured beside them."""
-    if held_out is None or held_out.bank is None or view is None or waiting is None:
-        return head.forward(features[:count])
-    with view.now() as model:
-        places = model.bank_places(held_out.pairs, waiting, len(held_out.bank))
-        end = count + len(places)
-        _copy_rows(held_out.bank, places, features[count:end])
-        outputs = head.forward(features[:end])
-        left, _, same = (column[waiting] for column in held_out.pairs)
-        held_out.note(*model.output_loss(outputs[count:], same, left), same)
-    return outputs[:count]
+def _forward(head: DenseHead, seen: _Gathered, held_out: HeldOutCurve | None, view: View | None) -> Tensor:
+    """Outputs (B, F) of a batch; what is held out is measured beside it."""
+    for each in seen.copied:
+        each.result()
+    outputs = head.forward(seen.features)
+    if held_out is not None and view is not None and seen.held_out is not None:
+        left, _, same = (column[seen.held_out] for column in held_out.pairs)
+        with view.now() as model:
+            held_out.note(*model.output_loss(outputs[seen.outputs :], same, left), same)
+    return outputs[: seen.outputs]
 
 
 def _made(kind: type[Made], parameters: Iterable[Tensor], learning_rate: float, protocol: TrainingProtocol) -> Made:

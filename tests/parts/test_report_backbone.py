@@ -269,6 +269,16 @@ def test_pair_features_change_nothing(pairs):
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.state_dict().items())
 
 
+@pytest.mark.parametrize("name", ["blocks.0.convs.1.weight", "blocks.1.norms.2.running_mean"])
+def test_pair_features_follow_the_weights(name, tenth):
+    backbone = create()
+    images, rows = tenth.train.images[:5] / 255, (torch.tensor([0, 1]), torch.tensor([3, 2]))
+    backbone.pair_features(images, *rows)
+    backbone.state_dict()[name].data.add_(0.3)
+    expected = backbone(torch.cat([images[each] for each in rows], 1)).detach()
+    torch.testing.assert_close(backbone.pair_features(images, *rows), expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("size", [(28, 28), (20, 31), (4, 4)])
 def test_image_sizes(size):
     backbone = create_backbone("report", in_channels=1, image_size=size)

@@ -1,6 +1,7 @@
 """Dense layers trained by written-out gradients, held to autograd."""
 
 import copy
+import itertools
 
 import pytest
 import torch
@@ -70,6 +71,23 @@ def test_gradients_and_steps_are_those_of_autograd(units):
         copied.grad = gradient
     adam.step()
     assert all(torch.equal(moved, copied) for moved, copied in zip(parameters, copies, strict=True))
+
+
+def test_what_the_lane_begins_early_is_what_it_gives_later():
+    torch.manual_seed(0)
+    layers = torch.nn.Linear(90, 256), torch.nn.Linear(256, 2)
+    batches, error = torch.randn(4, 100, 90), torch.randn(64, 2)
+
+    def outputs(early):
+        own = copy.deepcopy(layers)
+        with Lane() as lane:
+            head = DenseHead(own, [], lambda some: Adam(some, learning_rate=1e-2), lane)
+            for batch, coming in itertools.pairwise(batches):
+                yield head.forward(batch)
+                head.step(error, 1e-2, coming if early else None)
+            yield head.forward(batches[0])  # not what was announced
+
+    assert all(torch.equal(one, other) for one, other in zip(outputs(True), outputs(False), strict=True))
 
 
 def made(variant):

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -144,6 +144,7 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
                 f"images of {image_size[0]} x {image_size[1]} are too small for {blocks} blocks; use fewer"
             )
         self.feature_dim = channels * height * width
+        self._folded: tuple[Any, Tensor, list[Callable[[Tensor], Tensor]]] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps images (N, in_channels, H, W) in [0, 1] to features (N, feature_dim)."""
@@ -194,7 +195,14 @@ class ReportCNN(nn.Module, SharesPairs, HasPlaces):
         return features
 
     def _pooled_blocks(self, images: Tensor) -> list[Callable[[Tensor], Tensor]]:
-        """Every block with its pooling for inference, (N, C, H, W) -> (N, F, H // 2, W // 2)."""
+        """Every block with its pooling, (N, C, H, W) -> (N, F, H // 2, W // 2); kept till weights change."""
+        about = images.shape[1:], images.device
+        weights = torch.cat([each.detach().flatten() for each in (*self.parameters(), *self.buffers())])
+        if self._folded is None or self._folded[0] != about or not torch.equal(self._folded[1], weights):
+            self._folded = about, weights, self._fold(images)
+        return self._folded[2]
+
+    def _fold(self, images: Tensor) -> list[Callable[[Tensor], Tensor]]:
         blocks = [cast(ResidualBlock, block).folded() for block in self.blocks]
         if blocks[0].activation:
             return [partial(_pooled_plainly, block.to(memory_format=torch.channels_last)) for block in blocks]

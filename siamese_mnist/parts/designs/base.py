@@ -19,7 +19,7 @@ CHUNK = 512
 _EMBEDDED = 256  # images that a thread embeds at a time; few, so that a core with less time gets fewer
 SCORED = 16 * CHUNK
 _TILE = 48
-_BANK_BYTES = 448 << 20
+_BANK_BYTES = 480 << 20
 
 MakeBackbone = Callable[[int, tuple[int, int]], nn.Module]
 """Makes the named backbone for a number of channels and an image size (H, W)."""
