@@ -64,9 +64,9 @@ LIMITS = """## Where the time goes, and what the limit is
 
 `run baseline`: {phases}
 
-- Phase 1 is 188 updates of a small network. Its first block is one convolution, the statistics of whose norms follow
-  from the moments of the images; the second is three convolutions forwards and six backwards. Convolutions use all
-  cores where their results are the same to the bit; what is between them takes too little time to be shared.
+- Phase 1 is 188 updates of a small network on one core. Its first block is one convolution, the statistics of whose
+  norms follow from the moments of the images; the second is three convolutions forwards and six backwards. Shared
+  between two cores, these would wait for each other most of the time beside a busy program.
 - The features of 100,000 training and 10,000 test pairs, and in the second epoch once more of the 20,000 for which
   there is no room, are two convolutions of 1.7 MFLOP a pair together, 0.23 TFLOP in all.
 - 3,126 updates of the head are three products of 50 MFLOP each, 0.5 TFLOP in all, and Adam on 393,000 weights, which

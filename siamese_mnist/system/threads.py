@@ -45,20 +45,6 @@ def threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def all_cores() -> Iterator[None]:
-    """Lets operations compute with as many threads as there are `cores`, within `threads` too.
-
-    For operations of some 100 microseconds whose results are the same to the bit with any number of threads.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(cores())
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
 def without_subnormals() -> Iterator[None]:
     """Takes numbers below 1e-38 for zero in this thread and those that it starts.
 

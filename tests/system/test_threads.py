@@ -57,14 +57,6 @@ def test_a_lane_keeps_the_order(monkeypatch, count):
         assert (threading.get_ident() in seen) == (count == 1)
 
 
-def test_all_cores_compute_within_threads():
-    before = torch.get_num_threads()
-    with threads.threads(1):
-        with threads.all_cores():
-            assert torch.get_num_threads() == before
-        assert torch.get_num_threads() == 1
-
-
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_lane_says_when_a_piece_is_done(monkeypatch, count):
     monkeypatch.setattr(threads, "cores", lambda: count)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from siamese_mnist.parts.backbones.norm import FewChannelsNorm
 from siamese_mnist.parts.backbones.pooling import corner_kernels, highest_corner
-from siamese_mnist.system.threads import all_cores
 
 _SIDE = 4  # of the kernel that three 2x2 kernels make
 
@@ -53,9 +52,7 @@ def pooled_in_training(
         scale = norm.weight.double() * (variance + norm.eps).rsqrt()
         kernel = _with_constant(kernel * scale[:, None, None], norm.bias.double() - mean * scale)
     kernel = corner_kernels(kernel.transpose(0, 1)).to(x.dtype, memory_format=torch.contiguous_format)
-    with all_cores():
-        corners = F.conv2d(padded, kernel, stride=2)
-    return highest_corner(corners)
+    return highest_corner(F.conv2d(padded, kernel, stride=2))
 
 
 def _with_constant(kernel: Tensor, values: Tensor) -> Tensor:
@@ -76,10 +73,8 @@ def _moments(padded: Tensor, size: Sequence[int]) -> Tensor:
     seen = padded.unfold(2, height, 1).unfold(3, width, 1)  # (N, C, 4, 4, H, W)
     pixels = seen[:, :-1].reshape(len(seen), -1, height * width)
     ones = seen[0, -1].reshape(-1, height * width)
-    with all_cores():
-        products = torch.bmm(pixels, pixels.transpose(1, 2))
-    own = products.double().sum(0)
+    own = torch.bmm(pixels, pixels.transpose(1, 2)).double().sum(0)
     both = pixels.sum(0).double() @ ones.double().T
     alone = len(seen) * (ones.double() @ ones.double().T)
-    sums = torch.cat([torch.cat([own, both], 1), torch.cat([both.T, alone], 1)])
-    return sums / (len(seen) * height * width)
+    products = torch.cat([torch.cat([own, both], 1), torch.cat([both.T, alone], 1)])
+    return products / (len(seen) * height * width)

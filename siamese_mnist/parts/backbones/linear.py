@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.parts.backbones.norm import FewChannelsNorm
-from siamese_mnist.system.threads import all_cores
 
 _TOGETHER = 8  # places that are taken for one, so that few channels fill a vector register
 _NUMBERS = 4  # tensors of a layer: weights, offsets, and the norm's
@@ -98,7 +97,7 @@ class _Normed(torch.autograd.Function):
             seen = _sums_seen(error)
             found = [raw * scale[:, None, None] + seen[:, None] * shift[:, None, None], seen[:, 0, 0], *of_norm, *found]
             if number or context.needs_input_grad[0]:
-                slope = _convolution(F.pad(error, (1, 0, 1, 0)), weight.transpose(0, 1).flip(2, 3))
+                slope = _channels_last(F.conv2d(F.pad(error, (1, 0, 1, 0)), weight.transpose(0, 1).flip(2, 3)))
                 total, along = ((weight * sums).sum((0, 2, 3)) for sums in (seen[:, None], raw))
         return slope if context.needs_input_grad[0] else None, None, *found
 
@@ -106,17 +105,12 @@ class _Normed(torch.autograd.Function):
 def _convolved(inputs: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """The convolution of `scale * inputs + shift`, where `inputs` (N, C, H + 1, W + 1) are padded by zeros."""
     taps = (weight * shift[:, None, None]).sum(1)  # (F, 2, 2), what the shift adds by every tap
-    out = _convolution(inputs, weight * scale[:, None, None], bias + taps.sum((1, 2)))
+    out = _channels_last(F.conv2d(inputs, weight * scale[:, None, None], bias + taps.sum((1, 2))))
     places = out.permute(0, 2, 3, 1)
     places[:, :, -1].sub_(taps[:, :, 1].sum(1))  # where padding is seen, there is no shift
     places[:, -1].sub_(taps[:, 1].sum(1))
     places[:, -1, -1].add_(taps[:, 1, 1])
     return out
-
-
-def _convolution(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    with all_cores():
-        return _channels_last(F.conv2d(inputs, weight, bias))
 
 
 def _weight_gradient(error: Tensor, inputs: Tensor, weight: Tensor) -> Tensor:
