@@ -9,7 +9,6 @@ from torch import nn
 
 from siamese_mnist.parts.backbones.pooling import highest_corner
 from siamese_mnist.parts.backbones.report import ReportCNN, ResidualBlock
-from siamese_mnist.system.threads import threads
 
 
 def block(channels, filters, **options):
@@ -89,21 +88,6 @@ def test_single_precision_is_as_exact_as_pytorchs(tenth):
         for way in (ResidualBlock.pooled, pool)
     ]
     assert errors[0] < 2 * errors[1] + 1e-6
-
-
-def test_figures_do_not_depend_on_the_number_of_cores(tenth):
-    torch.manual_seed(0)
-    backbone, images = ReportCNN(2).train(), tenth.train.images[:64] / 255
-    before, found = torch.get_num_threads(), []
-    try:
-        for cores in (1, 2, 3):
-            torch.set_num_threads(cores)
-            with threads(1):
-                found.append(left_behind_twins(copy.deepcopy(backbone), lambda each: each.twin_features(images)))
-    finally:
-        torch.set_num_threads(before)
-    for others in found[1:]:
-        assert all(torch.equal(one, other) for one, other in zip(found[0], others, strict=True))
 
 
 @pytest.mark.parametrize("options", [{}, {"residual": False}, {"activation": True}, {"enlarge": 2}])
