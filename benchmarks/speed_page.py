@@ -68,7 +68,7 @@ LIMITS = """## Where the time goes, and what the limit is
   norms follow from the moments of the images; the second is three convolutions forwards and six backwards. Shared
   between two cores, these would wait for each other most of the time beside a busy program.
 - The features of 100,000 training and 10,000 test pairs, and in the second epoch once more of the 20,000 for which
-  there is no room, are two convolutions of 1.7 MFLOP a pair together, 0.23 TFLOP in all.
+  there is no room, are two convolutions of 1.7 MFLOP a pair together, 0.22 TFLOP in all.
 - 3,126 updates of the head are three products of 50 MFLOP each, 0.5 TFLOP in all, and Adam on 393,000 weights, which
   reads and writes 11 MB an update. The faster a processor multiplies, the more all else weighs, and the less there is
   to win over Keras.
