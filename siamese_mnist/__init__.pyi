@@ -30,6 +30,7 @@ from .inference.galleryfile import save_gallery as save_gallery
 from .inference.verifier import Verifier as Verifier
 from .inference.verifier import load as load
 from .parts.backbones import BACKBONES as BACKBONES
+from .parts.backbones import HasMembers as HasMembers
 from .parts.backbones import HasPlaces as HasPlaces
 from .parts.backbones import HasViews as HasViews
 from .parts.backbones import SharesPairs as SharesPairs

@@ -32,7 +32,7 @@ from siamese_mnist.evaluation.judged import Weighing
 from siamese_mnist.evaluation.metrics import compute
 from siamese_mnist.inference.gallery import Gallery
 from siamese_mnist.inference.verifier import Verifier
-from siamese_mnist.parts.backbones import BACKBONES, HasPlaces, HasViews, SharesPairs, create_backbone
+from siamese_mnist.parts.backbones import BACKBONES, HasMembers, HasPlaces, HasViews, SharesPairs, create_backbone
 from siamese_mnist.parts.designs import Design, build_model, to_unit
 from siamese_mnist.parts.heads import HEADS, SiameseHead, StackedHead
 from siamese_mnist.parts.losses import LOSSES, MINERS, create_loss
@@ -50,7 +50,8 @@ def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
     """Checks that a backbone maps images to `feature_dim` finite features, with finite gradients, the same every time.
 
     One that `SharesPairs` has to give what it gives for stacked images, one that `HasPlaces` features of each place,
-    and one that `HasViews` those of all views side by side once they are kept apart, with the same state.
+    one that `HasViews` those of all views side by side once they are kept apart, with the same state, and one that
+    `HasMembers` those of every network of what is shown to it alone.
 
     Args:
         name: name in `BACKBONES`.
@@ -82,6 +83,24 @@ def check_backbone(name: str, *, in_channels: int = 1, **options: Any) -> None:
         assert torch.isfinite(places).all(), f"backbone {name}: places are not finite"
     if isinstance(backbone, HasViews):
         _check_views(name, backbone, images)
+    if isinstance(backbone, HasMembers):
+        _check_members(name, backbone, images)
+
+
+@torch.no_grad()
+def _check_members(name: str, backbone: HasMembers, images: Tensor) -> None:
+    shown = torch.arange(len(images))[:, None] % (backbone.networks + 1) != torch.arange(backbone.networks)
+    whole, apart = (copy.deepcopy(backbone) for _ in range(2))
+    assert isinstance(whole, nn.Module)
+    assert isinstance(apart, nn.Module)
+    found = whole.train().shown_features(images, shown)
+    assert found.shape == (len(images), backbone.feature_dim), f"backbone {name}: what is shown has another shape"
+    for number, (part, rows) in enumerate(zip(found.chunk(backbone.networks, 1), shown.unbind(1), strict=True)):
+        alone = apart.member(number).train()
+        assert _close(part[rows], alone(images[rows])), f"backbone {name}: member {number} alone differs"
+        assert not part[~rows].any(), f"backbone {name}: member {number} has features of what it is not shown"
+    states = zip(whole.state_dict().values(), apart.state_dict().values(), strict=True)
+    assert all(_close(*each) for each in states), f"backbone {name}: members alone leave another state behind"
 
 
 @torch.no_grad()
@@ -156,8 +175,24 @@ def check_head(name: str, *, loss: str | None = None, **options: Any) -> None:
         first = head.eval().score(*head.embed(features).chunk(2))
     assert torch.equal(again, first), f"head {name}: a copy gives other scores; keep all state in it"
     _check_dense_layers(name, head, features, head.embed(features))
+    if "labels" in head.supervisions and head.members > 1 and head.member(0) is not None:
+        _check_leaving_out(name, head, features, labels)
     if head.finishes:
         _check_finish(name, head, features, labels)
+
+
+def _check_leaving_out(name: str, head: SiameseHead, features: Tensor, labels: Tensor) -> None:
+    """Checks that a member learns nothing of the classes that it leaves out, and all of the others."""
+    features = features.detach().requires_grad_()
+    head.left_out = torch.arange(_CLASSES) % head.members
+    embeddings = head.train().embed(features)
+    gradient = torch.autograd.grad(head.label_loss(embeddings, labels), features)[0]
+    learnt = torch.stack([part.abs().sum(1) > 0 for part in gradient.chunk(head.members, 1)], 1)
+    shown = head.shown(labels)
+    head.left_out = None
+    head.eval()
+    assert not learnt[~shown].any(), f"head {name}: a member learns of a class that it leaves out"
+    assert learnt[shown].any(0).all(), f"head {name}: a member learns nothing of the other classes"
 
 
 @torch.no_grad()

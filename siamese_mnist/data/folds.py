@@ -16,9 +16,13 @@ TRAIN, VALIDATION, TEST, LEFT_OUT = range(4)
 
 def pooled(dataset: Dataset) -> LabeledImages:
     """Training and test images as one set, the training images first."""
-    train, test = dataset.train, dataset.test
-    groups = None if train.groups is None or test.groups is None else torch.cat([train.groups, test.groups])
-    return LabeledImages(torch.cat([train.images, test.images]), torch.cat([train.labels, test.labels]), groups)
+    return put_together(dataset.train, dataset.test)
+
+
+def put_together(one: LabeledImages, other: LabeledImages) -> LabeledImages:
+    """The images of both, those of the first one first."""
+    groups = None if one.groups is None or other.groups is None else torch.cat([one.groups, other.groups])
+    return LabeledImages(torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels]), groups)
 
 
 def shuffled(values: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from siamese_mnist.data.folds import (
     folds_of,
     held_back,
     pooled,
+    put_together,
     shuffled,
 )
 from siamese_mnist.data.images import Dataset, LabeledImages
@@ -93,6 +94,21 @@ def hold_back(dataset: SplitDataset, share: float) -> SplitDataset:
         return dataset
     train, validation = held_back(dataset.train, chosen)
     return replace(dataset, train=train, validation=validation)
+
+
+def joined(dataset: SplitDataset) -> SplitDataset:
+    """The data set with its validation classes, which are not trained on, as further training classes."""
+    validation, known = dataset.validation, dataset.validation_classes
+    assert validation is not None
+    assert known is not None
+    further = validation._replace(labels=validation.labels + len(dataset.classes))
+    return replace(
+        dataset,
+        train=put_together(dataset.train, further),
+        validation=None,
+        classes=(*dataset.classes, *known),
+        validation_classes=None,
+    )
 
 
 class Split(ABC):

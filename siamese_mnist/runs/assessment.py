@@ -72,19 +72,23 @@ def fitting_pairs(dataset: SplitDataset, drawn: Pairs, protocol: TrainingProtoco
     new_classes = dataset.validation_classes is not None
     share = 1 if threshold is None or new_classes else 5
     if dataset.validation is not None:
-        labels, fraction = dataset.validation.labels, protocol.same_fraction
-        possible = largest_count(labels, fraction, self_pairs=False, mirrored=False)
-        count = min(VALIDATION_PAIRS // share, possible)
-        if 0 < round(count * fraction) < count:
-            generator = stream(protocol.pair_seed, Purpose.FITTING_PAIRS)
-            pairs = draw_pairs(
-                labels, count, same_fraction=fraction, generator=generator, self_pairs=False, mirrored=False
-            )
+        pairs = drawn_fitting_pairs(dataset.validation.labels, protocol, VALIDATION_PAIRS // share)
+        if pairs is not None:
             return Fitting(dataset.validation, pairs, True, new_classes)
     share = 1 if threshold is None else 5
     fitting = Pairs(*(column[: CALIBRATION_PAIRS // share] for column in drawn))
     check_both_kinds(fitting, "train_pairs", len(drawn.same))
     return Fitting(dataset.train, fitting, False)
+
+
+def drawn_fitting_pairs(labels: Tensor, protocol: TrainingProtocol, most: int = VALIDATION_PAIRS) -> Pairs | None:
+    """At most so many pairs of images with labels (N,) to fit on, or None where there are none of both kinds."""
+    fraction = protocol.same_fraction
+    count = min(most, largest_count(labels, fraction, self_pairs=False, mirrored=False))
+    if not 0 < round(count * fraction) < count:
+        return None
+    generator = stream(protocol.pair_seed, Purpose.FITTING_PAIRS)
+    return draw_pairs(labels, count, same_fraction=fraction, generator=generator, self_pairs=False, mirrored=False)
 
 
 def check_both_kinds(pairs: Pairs, setting: str, count: int) -> None:

@@ -23,6 +23,7 @@ from siamese_mnist.data.pairs import (
     largest_disjoint_count,
     pairs_digest,
 )
+from siamese_mnist.data.splits import joined
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.data.turned import with_extra_classes
 from siamese_mnist.data.typical import Typical
@@ -42,6 +43,7 @@ from siamese_mnist.runs.assessment import (
     pooled,
 )
 from siamese_mnist.runs.identification import identification_figures
+from siamese_mnist.runs.member_folds import TOLD, LeftOut, can_fold, fit_members, leave_out
 from siamese_mnist.runs.one_shot import one_shot_figures
 from siamese_mnist.runs.provenance import count_parameters, history, origins, peak_rss_bytes, run_name, versions
 from siamese_mnist.runs.recording import record_scorer
@@ -58,6 +60,7 @@ from siamese_mnist.training.phases import Progress, class_accuracy, silent, trai
 
 _TRIED = 8  # training images on which a scorer is tried before it is kept
 _TYPICAL_IMAGES = 2000
+_MIRRORED = 500
 _FINISHING = 4096  # training images to which a trained model adapts, at most
 TEST_PAIRS = 10_000  # of the random protocol, unless the settings say otherwise
 
@@ -165,6 +168,7 @@ class _Work:
     train_pairs: Pairs
     test_pairs: Pairs
     generator: torch.Generator  # order of batches, from the start of phase 1
+    left_out: LeftOut | None  # by members of an ensemble; None where all train on all
 
 
 class Learned(NamedTuple):
@@ -191,6 +195,10 @@ def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
     _check_enough(dataset.train.labels, "training")
     _check_enough(dataset.test.labels, "test")
     own = dataset.validation is None and protocol.validation > 0
+    members = _members_that_fold(dataset, settings)
+    if members:
+        dataset = joined(dataset)
+    classes = len(dataset.classes)
     dataset = with_extra_classes(hold_back(dataset, protocol.validation), protocol.extra_classes)
     if own:
         _check_validation(dataset, protocol.validation)
@@ -206,7 +214,18 @@ def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
         train_pairs=train_pairs,
         test_pairs=test_pairs,
         generator=stream(settings.seed, Purpose.ORDER),
+        left_out=leave_out(members, classes, len(dataset.classes)) if members else None,
     )
+
+
+def _members_that_fold(dataset: SplitDataset, settings: Settings) -> int:
+    """How many members each leave out some classes, see `TrainingProtocol.member_folds`; 0 where none does."""
+    if not settings.protocol.member_folds:
+        return 0
+    with torch.random.fork_rng(devices=[]):
+        model, _ = untrained(settings, dataset)
+    folds = can_fold(model, dataset, _supervision(model, settings), settings.protocol)
+    return model.members if folds else 0
 
 
 def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learned:
@@ -220,6 +239,8 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
         fitting = fitting_pairs(work.dataset, work.train_pairs, protocol, model.threshold)
         fitting = fitting._replace(data=fitting.data.to(work.device))
         model, class_head = model.to(work.device), class_head.to(work.device)
+        if work.left_out:
+            model.leave_out(work.left_out.members)
 
         parts = settings.parts
         first = pretrain_once(
@@ -250,8 +271,11 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
         some = torch.randperm(len(work.training.labels), generator=stream(settings.seed, Purpose.FINISH))[:_FINISHING]
         model.finish(work.training.images[some], work.training.labels[some])
         second_seconds = time.perf_counter() - clock
+        if work.left_out:
+            model.leave_out(None)
     assert protocol.supervision is not None
-    fitted = fit(model, fitting, protocol, generator)
+    crossed = fit_members(model, work.training, work.left_out, protocol, generator) if work.left_out else None
+    fitted = crossed or fit(model, fitting, protocol, generator)
     return Learned(
         model=model,
         class_head=class_head,
@@ -261,8 +285,8 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
         curves=(first, second.curve(model.threshold, held_out)),
         decision=FittedDecision(
             **dataclasses.asdict(fitted.decision),
-            pairs=len(fitting.pairs.same),
-            fitted_on=fitting.told,
+            pairs=len(fitted.calibration.same),
+            fitted_on=TOLD if crossed else fitting.told,
         ),
         calibration=fitted.calibration,
         validation=fitted.embeddings,
@@ -362,10 +386,16 @@ def _write(work: _Work, trained: Learned, runs_dir: Path, start: float) -> RunRe
 
 
 def _typical(work: _Work, trained: Learned) -> Typical:
-    """What images that the model knows are like, by validation images or, without any, as the training saw its own."""
+    """What images that the model knows are like, by validation images or, without any, as the training saw its own.
+
+    Where test classes are new and all others are trained on, mirrored training images play the new ones.
+    """
     train, kept = work.dataset.train, work.dataset.validation
     if kept is not None:
         seen = kept.images
+    elif work.left_out:
+        upright = (train.labels < work.left_out.classes).nonzero().squeeze(1)
+        seen = train.images[upright[:: max(1, len(upright) // _MIRRORED)]].flip(3)
     else:
         some = train.images[:_TYPICAL_IMAGES]
         strengths = dataclasses.asdict(work.settings.protocol.augmentation)

@@ -104,8 +104,8 @@ class FittedDecision(Decision, Section):
     Attributes:
         pairs: number of pairs.
         fitted_on: "validation images", which were not trained on, "validation images of new classes", whose classes
-            were not, either, "left-out training images", each scored by a model that had not seen it, or "training
-            images".
+            were not, either, "classes that a member left out", scored by this member of an ensemble alone, "left-out
+            training images", each scored by a model that had not seen it, or "training images".
     """
 
     pairs: Count

@@ -48,6 +48,14 @@ class TrainingProtocol:
         at_least=0,
         added=True,
     )
+    member_folds: bool = setting(
+        False,
+        "Where a split keeps classes for validation, and an ensemble trains from scratch on labels: each member leaves "
+        "out a share of all these classes instead, and its scores of this share fit threshold and calibration. So no "
+        "class is lost to the training.",
+        panel=_PAIRS,
+        added=True,
+    )
     extra_classes: Literal["rotated", "rotated+mirrored"] | None = setting(
         None,
         "Training images turned by 90, 180 and 270 degrees, or mirrored as well, train as classes of their own; they "

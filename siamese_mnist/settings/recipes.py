@@ -191,6 +191,7 @@ RECIPES.add(
         protocol=dataclasses.replace(
             _FROM_SCRATCH,
             train_pairs=64_000,
+            member_folds=True,
             extra_classes="rotated",
             batch_size=80,
             learning_rate=3e-3,

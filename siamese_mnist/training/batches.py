@@ -205,7 +205,7 @@ class LabelBatches(Batches):
             return
         for rows, images in self._views((rows, rows) for rows in batches):
             with self._autocast():
-                features = self.model.class_features(images)
+                features = self.model.label_features(images, self.labels[rows])
             yield rows, features.float()
 
     @torch.no_grad()

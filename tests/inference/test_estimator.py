@@ -127,7 +127,8 @@ def test_classes(data):
 
 NOT_OF_PAIRS = {  # what pairs at hand leave nothing to set of: their number and images, class labels, phase 1
     *("seed", "vary", "dataset", "dataset_options", "split", "fold", "curve", "supervision", "extra_classes"),
-    *("train_pairs", "test_pairs", "test_protocol", "same_fraction", "pair_seed", "validation", "cross_fitting"),
+    *("train_pairs", "test_pairs", "test_protocol", "same_fraction", "pair_seed", "validation"),
+    *("cross_fitting", "member_folds"),
     *("pretrain_epochs", "pretrain_batch_size", "pretrain_learning_rate"),
 }
 

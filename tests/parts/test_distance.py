@@ -145,6 +145,64 @@ def test_features_of_zero_have_gradients(features):
     assert torch.isfinite(some.grad).all()
 
 
+@pytest.mark.parametrize("options", [{}, {"views": 3}, {"views": 3, "projected": False, "whitened": True}])
+def test_the_mean_of_the_members_alone_is_that_of_the_head(features, options):
+    head = made(members=2, **options)
+    head.finish(features, torch.arange(24) % _CLASSES)
+    head.eval()
+    views = options.get("views", 1)
+    parts = features.view(24, views, 2, -1).unbind(2)
+    with torch.no_grad():
+        left, right = head.embed(features).chunk(2)
+        alone = [head.member(number) for number in range(2)]
+        own = [each.embed(part.flatten(1)).chunk(2) for each, part in zip(alone, parts, strict=True)]
+        scores = [each.score(*both) for each, both in zip(alone, own, strict=True)]
+        if views == 1:  # else the ensemble chooses one view for all its members
+            torch.testing.assert_close(head.score(left, right), sum(scores) / 2)
+        torch.testing.assert_close(
+            torch.stack([one for one, _ in own], 1).view(12, 2, views, -1).transpose(1, 2).flatten(1), left
+        )
+
+
+def test_what_a_member_leaves_out_is_missing_in_its_loss_and_whitening(features):
+    """Against the same head without the images of these classes."""
+    labels = torch.arange(24) % _CLASSES
+    head, plain = made(members=2, whitened=True, projected=False), made(members=2, whitened=True, projected=False)
+    head.left_out = torch.arange(_CLASSES) % 3  # the third part is left out by none
+    expected = []
+    for number in range(2):
+        known = labels % 3 != number
+        part = plain.embed(features).chunk(2, 1)[number]
+        expected.append(plain.loss.of_labels(part[known], labels[known]))
+        plain.finish(features[known], labels[known])
+        head.finish(features, labels)
+        torch.testing.assert_close(head.whitening[number], plain.whitening[number])
+        torch.testing.assert_close(head.centres[number], plain.centres[number])
+    torch.testing.assert_close(head.label_loss(head.embed(features), labels), sum(expected) / 2)
+
+
+def test_scores_in_training_pass_over_members_that_know_nothing(features):
+    labels = torch.arange(24) % _CLASSES
+    head = made(members=2, views=3)
+    embeddings = head.embed(features)
+    assert head.blanked(embeddings, labels) is embeddings
+    head.left_out = torch.arange(_CLASSES) % 2
+    blanked = head.blanked(embeddings, labels).view(24, 3, 2, -1)
+    whole = embeddings.view(24, 3, 2, -1)
+    for row, label in enumerate(labels.tolist()):
+        assert not blanked[row, :, label % 2].any()
+        assert torch.equal(blanked[row, :, 1 - label % 2], whole[row, :, 1 - label % 2])
+
+
+def test_a_subclass_that_embeds_otherwise_has_no_members_alone():
+    class Doubled(DistanceHead):
+        def embed(self, features):
+            return 2 * super().embed(features)
+
+    trained_with = create_loss("cosface", {}, None, {}, classes=_CLASSES, embedding_dim=_LENGTH)
+    assert Doubled(_FEATURES, _CLASSES, trained_with, embedding_dim=_LENGTH, members=2).member(0) is None
+
+
 def test_a_run_is_whitened_after_training_on_all_its_classes(small, monkeypatch):
     seen = []
     finish = DistanceHead.finish

@@ -57,6 +57,17 @@ def test_backbone_keeps_its_contract_whatever_is_switched(name, option):
     testing.check_backbone(name, **{option: not options_of(sm.BACKBONES[name])[option]})
 
 
+@pytest.mark.parametrize("options", [{"members": 3}, {"members": 2, "halves": True}, {"members": 2, "deep": True}])
+def test_members_of_a_backbone_keep_its_contract(options):
+    testing.check_backbone("convnet", **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"hidden_dim": 0}, {"projected": False, "whitened": True}])
+@pytest.mark.parametrize("loss", ["cosface", "contrastive", "supcon"])
+def test_members_of_a_head_learn_nothing_of_classes_that_they_leave_out(loss, options):
+    testing.check_head("distance", loss=loss, members=4, **options)
+
+
 @pytest.mark.parametrize("name", BUILT_IN_HEADS)
 def test_head_keeps_its_contract(name):
     testing.check_head(name, loss="contrastive" if needs_loss(name) else None)

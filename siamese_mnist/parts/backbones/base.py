@@ -1,7 +1,8 @@
 """The backbones by name.
 
 A backbone is an `nn.Module` that maps images, float (N, C, H, W) in [0, 1], to features (N, feature_dim), and has the
-attribute `feature_dim`. One that can do more derives from `SharesPairs`, `HasPlaces` or `HasViews` too.
+attribute `feature_dim`. One that can do more derives from `SharesPairs`, `HasPlaces`, `HasViews` or
+`HasMembers` too.
 """
 
 from abc import ABC, abstractmethod
@@ -59,6 +60,34 @@ class HasViews(ABC):
         """Lets the features of the V views stand side by side from now on: (N, V * D) where they were (N, D).
 
         In training the features of the image itself take the place of all.
+        """
+
+
+class HasMembers(ABC):
+    """A backbone of several networks whose features stand side by side, the first one's first.
+
+    Attributes:
+        networks: M, how many they are.
+        feature_dim: length of the features, as many of each network.
+    """
+
+    networks: int
+    feature_dim: int
+
+    @abstractmethod
+    def member(self, number: int) -> nn.Module:
+        """A backbone of one of the networks alone, which shares its weights."""
+
+    @abstractmethod
+    def shown_features(self, x: Tensor, shown: Tensor) -> Tensor:
+        """Features in training, each network's of the images that are shown to it, zeros in place of the others'.
+
+        Args:
+            x: images (N, C, H, W) in [0, 1].
+            shown: (N, M) bool, for each network; two or more images for each.
+
+        Returns:
+            (N, feature_dim).
         """
 
 

@@ -1,6 +1,8 @@
 """A modern small convolutional trunk, single or as an ensemble."""
 
+import copy
 import math
+from collections.abc import Sequence
 from typing import cast
 
 import torch
@@ -8,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from siamese_mnist.errors import UsageError
-from siamese_mnist.parts.backbones.base import BACKBONES, HasPlaces, HasViews
+from siamese_mnist.parts.backbones.base import BACKBONES, HasMembers, HasPlaces, HasViews
 from siamese_mnist.parts.backbones.halves import halved
 from siamese_mnist.parts.backbones.parallel import side_by_side
 from siamese_mnist.system.threads import cores
@@ -32,7 +34,7 @@ _UPRIGHT = (
 
 
 @BACKBONES.register("convnet")
-class ConvNet(nn.Module, HasPlaces, HasViews):
+class ConvNet(nn.Module, HasPlaces, HasViews, HasMembers):
     """Four convolutions with batch norm and ReLU, a 5x5 stem of stride 2, global mean; single or as an ensemble.
 
     Args:
@@ -75,6 +77,7 @@ class ConvNet(nn.Module, HasPlaces, HasViews):
         self.views = _TURNS if slants else 1
         self.apart = False
         self.halves = halves
+        self.networks = members
         self.members = nn.ModuleList(_member(in_channels, width, deep, fine) for _ in range(members))
         self.feature_dim = 4 * width * members
         self.to(memory_format=torch.channels_last)
@@ -105,20 +108,43 @@ class ConvNet(nn.Module, HasPlaces, HasViews):
         turned = [[_slanted(x, slant) for slant in side] for side in (_LEFT, _RIGHT)]
         return [upright, *turned] if self.apart else [sum(turned, upright)]
 
+    def member(self, number: int) -> "ConvNet":
+        """A backbone of one of the networks alone, which shares its weights."""
+        alone = copy.copy(self)
+        alone._modules = {"members": nn.ModuleList([self.members[number]])}
+        alone.networks, alone.feature_dim = 1, self.feature_dim // self.networks
+        return alone
+
+    def shown_features(self, x: Tensor, shown: Tensor) -> Tensor:
+        """Features (N, feature_dim) of the images (N, in_channels, H, W) that are `shown` (N, members), zeros else."""
+        x = _standardised(x)
+        rows = [each.nonzero().squeeze(1) for each in shown.unbind(1)]
+        parts = self._each([x[some].contiguous(memory_format=torch.channels_last) for some in rows])
+        placed = [
+            part.new_zeros(len(x), part.shape[1]).index_copy(0, some, part)
+            for part, some in zip(parts, rows, strict=True)
+        ]
+        return torch.cat(placed, 1).repeat(1, self.views if self.apart else 1)
+
     def _features(self, x: Tensor) -> Tensor:
+        return torch.cat(self._each([x] * len(self.members)), 1)
+
+    def _each(self, seen: Sequence[Tensor]) -> list[Tensor] | tuple[Tensor, ...]:
+        """Each member's features of the standardised images that it sees."""
         parameters = list(self.members.parameters())
-        plain = x.requires_grad or not torch.is_grad_enabled() or not all(each.requires_grad for each in parameters)
-        beside = self.training and not plain and x.device.type == "cpu"
+        plain = seen[0].requires_grad or not torch.is_grad_enabled() or not all(p.requires_grad for p in parameters)
+        beside = self.training and not plain and seen[0].device.type == "cpu"
         members = [cast(nn.Sequential, member) for member in self.members]
-        if self.training and self.halves and len(x) >= 2 * _FEWEST:
-            return halved(members, x, beside=beside)
+        if self.training and self.halves and min(map(len, seen)) >= 2 * _FEWEST:
+            return halved(members, seen, beside=beside)
+        pairs = list(zip(members, seen, strict=True))
         if len(members) == 1 or cores() == 1 or not beside:
-            return torch.cat([_mean(member, x) for member in members], 1)
-        owned = [list(member.parameters()) for member in members]
-        return torch.cat(side_by_side(lambda member: _mean(member, x), members, owned), 1)
+            return [_mean(pair) for pair in pairs]
+        return side_by_side(_mean, pairs, [list(member.parameters()) for member in members])
 
 
-def _mean(member: nn.Module, x: Tensor) -> Tensor:
+def _mean(pair: tuple[nn.Module, Tensor]) -> Tensor:
+    member, x = pair
     return cast(Tensor, member(x)).mean((2, 3))
 
 

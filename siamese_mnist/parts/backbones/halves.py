@@ -19,21 +19,21 @@ class _Piece(NamedTuple):
     statistics: Statistics  # of its pass
 
 
-def halved(members: Sequence[nn.Sequential], x: Tensor, *, beside: bool) -> Tensor:
-    """Features of a training batch, of which every batch norm sees the even and the odd images apart.
+def halved(members: Sequence[nn.Sequential], seen: Sequence[Tensor], *, beside: bool) -> list[Tensor]:
+    """Features of training batches, of which every batch norm sees the even and the odd images apart.
 
     Both halves are of the same classes where a batch is sorted by class. Running statistics move once, to the mean of
     the halves', so that they do not depend on which is done first.
 
     Args:
         members: networks in which batch norms alone have buffers.
-        x: images (N, C, H, W), at least 2.
-        beside: whether the halves are computed at once; gradients are of all parameters then, and not of `x`.
+        seen: images (N, C, H, W) that each member sees, at least 2.
+        beside: whether the halves are computed at once; gradients are of all parameters then, and not of images.
 
     Returns:
-        (N, F), the members' means over all places, concatenated.
+        (N, F) of each member, its means over all places.
     """
-    pieces = [_Piece(member, x[start::2], []) for member in members for start in range(2)]
+    pieces = [_Piece(member, x[start::2], []) for member, x in zip(members, seen, strict=True) for start in range(2)]
     found: Sequence[Tensor]
     if beside:
         found = side_by_side(_features, pieces, [list(piece.member.parameters()) for piece in pieces])
@@ -41,7 +41,7 @@ def halved(members: Sequence[nn.Sequential], x: Tensor, *, beside: bool) -> Tens
         found = [_features(piece) for piece in pieces]
     for even, odd in zip(pieces[::2], pieces[1::2], strict=True):
         _note(even.member, even.statistics, odd.statistics)
-    return torch.cat([_in_turn(even, odd) for even, odd in zip(found[::2], found[1::2], strict=True)], 1)
+    return [_in_turn(even, odd) for even, odd in zip(found[::2], found[1::2], strict=True)]
 
 
 def _features(piece: _Piece) -> Tensor:

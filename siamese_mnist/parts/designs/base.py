@@ -110,6 +110,30 @@ class Design(nn.Module, ABC):
             (k N, D), the images k times, where each is seen in k ways.
         """
 
+    def label_features(self, images: Tensor, labels: Tensor) -> Tensor:
+        """`class_features` of training images with labels (N,), of which a member need not see those it leaves out."""
+        return self.class_features(images)
+
+    @property
+    def members(self) -> int:
+        """Networks of an ensemble, each of which `member` gives as a model; 1 where there is but one."""
+        return 1
+
+    def member(self, number: int) -> "Design | None":
+        """One member of an ensemble as a model of its own, which shares its weights; None where there are none.
+
+        A design that has members can `leave_out` classes.
+        """
+        return None
+
+    def leave_out(self, members: Tensor | None) -> None:
+        """Lets members train without some classes.
+
+        Args:
+            members: (K,) int64, for each class the member that does not see it; None shows all classes to all.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def pair_features(self, left: Tensor, right: Tensor) -> Tensor:
         """Features of pairs of images (P, C, H, W) and (P, C, H, W) in [0, 1], P or 2 P rows."""

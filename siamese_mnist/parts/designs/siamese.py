@@ -1,5 +1,6 @@
 """Late fusion: each image is seen alone, and two embeddings are compared."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from siamese_mnist.data.pairs import Pairs
-from siamese_mnist.parts.backbones import HasViews, views_of
+from siamese_mnist.parts.backbones import HasMembers, HasViews, views_of
 from siamese_mnist.parts.designs.base import (
     CHUNK,
     DESIGNS,
@@ -84,7 +85,8 @@ class LateFusion(Design):
         embeddings = self.head.embed(features)
         loss = self.head.label_loss(embeddings, labels.repeat(len(features) // len(labels)))
         with torch.no_grad():
-            classes = embeddings.detach().view(-1, per_class, embeddings.shape[1])
+            embeddings = self.head.blanked(embeddings.detach(), labels.repeat(len(features) // len(labels)))
+            classes = embeddings.view(-1, per_class, embeddings.shape[1])
             mates, others = classes.roll(1, 1).flatten(0, 1), classes.roll(1, 0).flatten(0, 1)
             scores = torch.cat([self.head.score(embeddings, mates), self.head.score(embeddings, others)])
         return loss, scores, torch.arange(len(scores), device=scores.device) < len(embeddings)
@@ -144,6 +146,33 @@ class Siamese(SharedBackbone, LateFusion):
     def side_features(self, images: Tensor, side: int) -> Tensor:
         """Features (N, D) of images (N, C, H, W), the same on both sides."""
         return cast(Tensor, self.backbone(images))
+
+    def label_features(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Features (N, D) of images (N, C, H, W) with labels (N,); zeros of a member that leaves the class out."""
+        if self.head.left_out is None:
+            return self.class_features(images)
+        return cast(HasMembers, self.backbone).shown_features(images, self.head.shown(labels))
+
+    @property
+    def members(self) -> int:
+        """Networks of an ensemble."""
+        return self.head.members
+
+    def member(self, number: int) -> "Siamese | None":
+        """One member of an ensemble as a model of its own, which shares its weights; None where there are none."""
+        backbone = self.backbone
+        if not isinstance(backbone, HasMembers) or self.members == 1 or backbone.networks != self.members:
+            return None
+        head = self.head.member(number)
+        if head is None:
+            return None
+        alone = copy.copy(self)
+        alone._modules = {**self._modules, "backbone": backbone.member(number), "head": head}
+        return alone
+
+    def leave_out(self, members: Tensor | None) -> None:
+        """Lets members train without some classes, see `Design.leave_out`."""
+        self.head.left_out = members
 
     def embed_batch(self, images: Tensor) -> Tensor:
         """Embeddings (N, E) of images (N, C, H, W) in [0, 1]."""

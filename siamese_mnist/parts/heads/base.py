@@ -63,6 +63,9 @@ class SiameseHead(Head):
         grouped: whether a batch of pairs has to hold the pairs of one first image together, see `MetricLoss`.
         threshold: the score at which the head itself decides "same", or None where it is fitted on training images.
         finishes: whether it has something left to do after training, see `finish`.
+        members: M, networks of an ensemble whose features stand side by side.
+        left_out: (K,) int64, for each class the member that does not train on it; None where all train on all. Only a
+            head with a `member` is given it.
     """
 
     given = ("feature_dim", "classes", "loss")
@@ -70,6 +73,8 @@ class SiameseHead(Head):
     threshold: ClassVar[float | None] = None
     grouped: bool = False
     finishes: bool = False
+    members: int = 1
+    left_out: Tensor | None = None
 
     @abstractmethod
     def embed(self, features: Tensor) -> Tensor:
@@ -113,6 +118,21 @@ class SiameseHead(Head):
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Scalar training loss of embeddings (N, E) with class labels (N,) int64."""
         raise NotImplementedError
+
+    def member(self, number: int) -> "SiameseHead | None":
+        """The head of one member alone, which shares its weights; None where the members cannot be told apart."""
+        return None
+
+    def blanked(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Embeddings (N, E) of images with labels (N,), with zeros in place of a member's that leaves the class out."""
+        return embeddings
+
+    def shown(self, labels: Tensor) -> Tensor:
+        """Which members train on images with labels (N,): (N, M) bool."""
+        numbers = torch.arange(self.members, device=labels.device)
+        if self.left_out is None:
+            return torch.ones(len(labels), self.members, dtype=torch.bool, device=labels.device)
+        return self.left_out.to(labels.device)[labels][:, None] != numbers
 
     def finish(self, features: Tensor, labels: Tensor) -> None:
         """Adapts the trained weights to the training images, once after training, for heads that say so in `finishes`.

@@ -1,5 +1,6 @@
 """Heads that compare two embeddings by a distance, trained with a metric loss."""
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial, reduce
@@ -91,15 +92,17 @@ class DistanceHead(SiameseHead):
     @torch.no_grad()
     def finish(self, features: Tensor, labels: Tensor) -> None:
         """Whitens embeddings by what differs within classes, see the option `whitened`."""
-        chunks, labels = self._chunks(features), labels.repeat(self.views)
+        chunks, shown = self._chunks(features), self.shown(labels)
         for number, project in enumerate(self._projections()):
-            own = torch.cat(chunks[number :: self.members])
+            known = shown[:, number]
+            own = torch.cat([chunk[known] for chunk in chunks[number :: self.members]])
+            classes = labels[known].repeat(self.views)
             if not self.projected:
                 points = _power_normalised(own)
                 self.centres[number].copy_(points.mean(0))
-                self.whitening[number].copy_(_whitening(points, labels))
+                self.whitening[number].copy_(_whitening(points, classes))
                 continue
-            whitening = _whitening(F.normalize(project(own)), labels)
+            whitening = _whitening(F.normalize(project(own)), classes)
             last = [layer for layer in project.children() if isinstance(layer, nn.Linear)][-1]
             last.weight.copy_(whitening @ last.weight)
             last.bias.copy_(whitening @ last.bias)
@@ -134,7 +137,30 @@ class DistanceHead(SiameseHead):
 
     def label_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The metric loss over the pairs of a batch of embeddings with labels (N,): scalar, mean of members."""
-        return self._mean(lambda part: self.loss.of_labels(part, labels), self._by_view(embeddings)[0])
+        own = self._by_view(embeddings)[0]
+        if self.left_out is None:
+            return self._mean(lambda part: self.loss.of_labels(part, labels), own)
+        shown = zip(own.chunk(self.members, 1), self.shown(labels).unbind(1), strict=True)
+        return torch.stack([self.loss.of_labels(part[known], labels[known]) for part, known in shown]).mean(0)
+
+    def blanked(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Embeddings (N, views * members * E), with zeros in place of a member's that leaves the class out."""
+        if self.left_out is None:
+            return embeddings
+        shown = self.shown(labels).repeat(1, self.views)[:, :, None]
+        return (embeddings.view(*shown.shape[:2], -1) * shown).flatten(1)
+
+    def member(self, number: int) -> "DistanceHead | None":
+        """The head of one member alone, which shares its weights, where no subclass makes something else of them."""
+        if type(self).embed is not DistanceHead.embed:
+            return None
+        alone = copy.copy(self)
+        alone.members, alone.left_out = 1, None
+        alone._modules = {**self._modules, "project": self._projections()[number]}
+        alone._buffers = {
+            name: each if each is None else each[number : number + 1] for name, each in self._buffers.items()
+        }
+        return alone
 
     def _compared(self, compare: Callable[..., Tensor], left: Tensor, right: Tensor) -> Tensor:
         """The mean, over all views of both images, of a view's highest score with one of the other image."""

@@ -1,0 +1,81 @@
+"""Cross-fitting within an ensemble: each member leaves out some classes, and is asked about these alone.
+
+So every class trains the ensemble, and threshold and calibration still come from classes that were new to whom they
+were shown to. The scores are those of single members; the whole ensemble's vary less, so that its probabilities lean to
+the careful side.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from siamese_mnist.data import LabeledImages, SplitDataset
+from siamese_mnist.data.folds import folds_of
+from siamese_mnist.parts.designs import Design
+from siamese_mnist.parts.losses import Supervision
+from siamese_mnist.runs.assessment import Fitted, Fitting, drawn_fitting_pairs, fit, fit_unseen, pooled
+from siamese_mnist.settings.protocol import TrainingProtocol
+
+TOLD = "classes that a member left out"
+
+
+class LeftOut(NamedTuple):
+    """What the members of an ensemble do not train on.
+
+    Attributes:
+        classes: K, of the data set.
+        members: (V K,) int64, for each class that is trained on the member that does not see it; the K classes come V
+            times, as they are and in other positions, and are left out in all of them.
+    """
+
+    classes: int
+    members: Tensor
+
+
+def can_fold(model: Design, dataset: SplitDataset, supervision: Supervision, protocol: TrainingProtocol) -> bool:
+    """Whether there are classes to leave out, and members that train on labels from scratch."""
+    new_classes = dataset.validation is not None and dataset.validation_classes is not None
+    from_scratch = not protocol.pretrain_epochs and protocol.backbone_learning_rate > 0
+    return new_classes and from_scratch and supervision == "labels" and model.member(0) is not None
+
+
+def leave_out(members: int, classes: int, trained: int) -> LeftOut:
+    """Gives each class to a member, two or more to each, and to no member where there are more members.
+
+    Args:
+        members: of the ensemble.
+        classes: of the data set.
+        trained: classes that are trained on, a multiple of `classes`.
+    """
+    return LeftOut(classes, folds_of(classes, min(members, classes // 2)).repeat(trained // classes))
+
+
+def fit_members(
+    model: Design, data: LabeledImages, left_out: LeftOut, protocol: TrainingProtocol, generator: torch.Generator
+) -> Fitted | None:
+    """Threshold and calibration from what every member says of the classes that it left out, as they are.
+
+    Args:
+        model: an ensemble.
+        data: what it was trained on.
+        left_out: by whom.
+        protocol: how pairs are drawn.
+        generator: see `fit`.
+
+    Returns:
+        None if there are too few images for pairs of both kinds.
+    """
+    by_member = left_out.members.to(data.labels.device)[data.labels]
+    parts = []
+    for number in left_out.members.unique().tolist():
+        alone = model.member(number)
+        assert alone is not None
+        own = data.select((data.labels < left_out.classes) & (by_member == number))
+        pairs = drawn_fitting_pairs(own.labels, protocol)
+        if pairs is not None:
+            parts.append(fit(alone, Fitting(own, pairs, True, True), protocol, generator).calibration)
+    if not parts:
+        return None
+    calibration = pooled(parts, grouped=data.groups is not None)
+    return Fitted(fit_unseen(calibration.scores, calibration.same, None), calibration)
