@@ -274,7 +274,7 @@ def _learn(work: _Work, progress: Progress, begun: Path | None = None) -> Learne
         if work.left_out:
             model.leave_out(None)
     assert protocol.supervision is not None
-    crossed = fit_members(model, work.training, work.left_out, protocol, generator) if work.left_out else None
+    crossed = fit_members(model, work.dataset.train, work.left_out, protocol, generator) if work.left_out else None
     fitted = crossed or fit(model, fitting, protocol, generator)
     return Learned(
         model=model,

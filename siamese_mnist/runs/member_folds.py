@@ -58,7 +58,7 @@ def fit_members(
 
     Args:
         model: an ensemble.
-        data: what it was trained on.
+        data: what it was trained on, on the CPU.
         left_out: by whom.
         protocol: how pairs are drawn.
         generator: see `fit`.
@@ -66,7 +66,8 @@ def fit_members(
     Returns:
         None if there are too few images for pairs of both kinds.
     """
-    by_member = left_out.members.to(data.labels.device)[data.labels]
+    device = next(model.parameters()).device
+    by_member = left_out.members[data.labels]
     parts = []
     for number in left_out.members.unique().tolist():
         alone = model.member(number)
@@ -74,7 +75,7 @@ def fit_members(
         own = data.select((data.labels < left_out.classes) & (by_member == number))
         pairs = drawn_fitting_pairs(own.labels, protocol)
         if pairs is not None:
-            parts.append(fit(alone, Fitting(own, pairs, True, True), protocol, generator).calibration)
+            parts.append(fit(alone, Fitting(own.to(device), pairs, True, True), protocol, generator).calibration)
     if not parts:
         return None
     calibration = pooled(parts, grouped=data.groups is not None)
