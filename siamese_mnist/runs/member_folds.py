@@ -1,8 +1,8 @@
 """Cross-fitting within an ensemble: each member leaves out some classes, and is asked about these alone.
 
-So every class trains the ensemble, and threshold and calibration still come from classes that were new to whom they
-were shown to. The scores are those of single members; the whole ensemble's vary less, so that its probabilities lean to
-the careful side.
+So every class trains the ensemble, and threshold and calibration still come from scores of networks that had not seen
+the class. These are scores of single members; the whole ensemble's vary less, so that its probabilities lean to the
+careful side.
 """
 
 from typing import NamedTuple

@@ -63,7 +63,7 @@ def test_members_of_a_backbone_keep_its_contract(options):
 
 
 @pytest.mark.parametrize("options", [{}, {"hidden_dim": 0}, {"projected": False, "whitened": True}])
-@pytest.mark.parametrize("loss", ["cosface", "contrastive", "supcon"])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_members_of_a_head_learn_nothing_of_classes_that_they_leave_out(loss, options):
     testing.check_head("distance", loss=loss, members=4, **options)
 

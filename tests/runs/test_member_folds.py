@@ -8,8 +8,9 @@ from siamese_mnist.data import load_dataset, split_dataset
 from siamese_mnist.data.splits import joined
 from siamese_mnist.evaluation import fit_logistic
 from siamese_mnist.parts.backbones.convnet import ConvNet
+from siamese_mnist.parts.designs.siamese import Siamese
 from siamese_mnist.runs import experiment
-from siamese_mnist.runs.experiment import learn
+from siamese_mnist.runs.experiment import learn, untrained
 from siamese_mnist.runs.member_folds import TOLD, leave_out
 from siamese_mnist.settings.augmentation import Augmentation
 from siamese_mnist.settings.fields import fields_of
@@ -118,6 +119,16 @@ def test_the_scores_that_decide_are_those_of_the_members_alone(divided):
 def test_where_members_cannot_leave_classes_out_the_validation_classes_decide(divided, changes):
     learned = learn(settings_of(**changes), divided)
     assert learned.decision.fitted_on == "validation images of new classes"
+
+
+def test_a_design_that_makes_something_else_of_features_has_no_members_alone(divided):
+    class Doubled(Siamese):
+        def side_features(self, images, side):
+            return 2 * super().side_features(images, side)
+
+    plain, _ = untrained(settings_of(), divided)
+    assert plain.member(0) is not None
+    assert Doubled(plain.backbone, plain.head).member(0) is None
 
 
 def test_known_classes_are_trained_on_by_all(small):

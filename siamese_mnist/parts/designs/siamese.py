@@ -159,9 +159,13 @@ class Siamese(SharedBackbone, LateFusion):
         return self.head.members
 
     def member(self, number: int) -> "Siamese | None":
-        """One member of an ensemble as a model of its own, which shares its weights; None where there are none."""
+        """One member of an ensemble as a model of its own, which shares its weights; None where there are none.
+
+        A subclass that makes something else of the features has none.
+        """
         backbone = self.backbone
-        if not isinstance(backbone, HasMembers) or self.members == 1 or backbone.networks != self.members:
+        plain = self._is_as_in(Siamese, "side_features", "class_features", "label_features")
+        if not plain or not isinstance(backbone, HasMembers) or not 1 < self.members == backbone.networks:
             return None
         head = self.head.member(number)
         if head is None:
