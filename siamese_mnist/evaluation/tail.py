@@ -1,6 +1,6 @@
 """The highest impostor scores of all pairs of an image set, in bounded memory: what low false match rates rest on."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ Tile = tuple[IntArray, IntArray, NDArray[np.floating]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImpostorTail:
-    """The highest scores among all impostor pairs of an image set; a pair counts once, whichever way round.
+    """The highest scores among all impostor pairs of images; a pair counts once, whichever way round.
 
     Attributes:
         scores: (T,) falling; all impostor pairs above the last score are among them.
@@ -26,6 +26,7 @@ class ImpostorTail:
         right: (T,) int64, cluster of the other.
         labels: (N,) int64, class of every image of the set.
         clusters: (N,) int64, 0 .. C - 1, cluster of every image.
+        parts: (N,) int64, 0 .. P - 1, the set that an image belongs to; images of two sets are no pair.
     """
 
     scores: FloatArray
@@ -33,12 +34,19 @@ class ImpostorTail:
     right: IntArray
     labels: IntArray
     clusters: IntArray
+    parts: IntArray
 
     @property
     def pairs(self) -> int:
-        """Number of all impostor pairs of the set."""
-        size, sizes = self.labels.size, np.unique(self.labels, return_counts=True)[1]
-        return int(size * (size - 1) - np.sum(sizes * (sizes - 1))) // 2
+        """Number of all impostor pairs."""
+        sizes, counts = np.bincount(self.parts), np.bincount(self._classes)
+        return int(np.sum(sizes**2) - np.sum(counts**2)) // 2
+
+    @property
+    def _classes(self) -> IntArray:
+        """Number (N,) of every image's class in its set: P K of them, some of them empty."""
+        names, classes = np.unique(self.labels, return_inverse=True)
+        return self.parts * names.size + classes
 
     def accepted(self, thresholds: ArrayLike) -> IntArray:
         """How many impostor pairs score at or above each threshold; they have to be in the tail."""
@@ -66,27 +74,26 @@ class ImpostorTail:
 
         It is `intervals.shared_products` of all impostor pairs, of which most are alike: those that are not accepted.
         """
-        count, classes = int(self.clusters.max()) + 1, np.unique(self.labels, return_inverse=True)[1]
-        table = np.zeros((count, int(classes.max()) + 1))
+        count, (held, classes) = int(self.clusters.max()) + 1, np.unique(self._classes, return_inverse=True)
+        table = np.zeros((count, held.size))
         np.add.at(table, (self.clusters, classes), 1)
-        size = table.sum(axis=1)
+        part = held // np.unique(self.labels).size
+        impostor = (part[:, None] == part) & ~np.eye(held.size, dtype=np.bool_)  # which classes make impostor pairs
+        partners = table @ impostor
+        own = np.sum(partners * table, axis=1) / 2  # impostor pairs within a cluster
         left, right = self.left[:accepted], self.right[:accepted]
         apart = left != right
         met = np.bincount(left, minlength=count) + np.bincount(right[apart], minlength=count)
-        own = (size**2 - np.sum(table**2, axis=1)) / 2  # impostor pairs within a cluster
-        partners = size * self.labels.size - size**2 - table @ table.sum(axis=0) + np.sum(table**2, axis=1)
-        by_cluster = met - rate * (partners + own)
+        by_cluster = met - rate * (partners @ table.sum(axis=0) - own)
 
         low, high = np.minimum(left, right)[apart], np.maximum(left, right)[apart]
         key, hits = np.unique(low * count + high, return_counts=True)
         low, high = np.divmod(key, count)
-        expected = rate * (size[low] * size[high] - np.einsum("uk,uk->u", table[low], table[high]))
+        expected = rate * np.sum(partners[low] * table[high], axis=1)
         by_unit = np.sum((hits - expected) ** 2 - expected**2)
-        for start in range(0, count, 256):
-            rows = table[start : start + 256]
-            between = np.outer(rows.sum(axis=1), size) - rows @ table.T
-            between[np.arange(len(rows)), start + np.arange(len(rows))] = 0
-            by_unit += rate**2 * np.sum(between**2) / 2  # every two clusters are met twice
+        # The squares of the numbers of pairs between every two clusters; every two are met twice.
+        between = impostor @ (table.T @ table)
+        by_unit += rate**2 * (np.sum(between * between.T) - np.sum((2 * own) ** 2)) / 2
         return float(by_cluster @ by_cluster - by_unit)
 
 
@@ -128,4 +135,38 @@ def collect_tail(
         left, right = np.concatenate([left, rows[row]]), np.concatenate([right, columns[column]])
         order = np.argsort(-scores, kind="stable")[:kept]
         scores, left, right = scores[order], left[order], right[order]
-    return ImpostorTail(scores=scores, left=chosen[left], right=chosen[right], labels=labels, clusters=chosen)
+    return ImpostorTail(
+        scores=scores,
+        left=chosen[left],
+        right=chosen[right],
+        labels=labels,
+        clusters=chosen,
+        parts=np.zeros(labels.size, np.int64),
+    )
+
+
+def joined_tails(tails: Sequence[ImpostorTail], clusters: Sequence[IntArray]) -> ImpostorTail:
+    """The tails of several image sets as one, each set scored by a model of its own.
+
+    Args:
+        tails: one of each set, which may not be divided itself.
+        clusters: (N,) int64 of each set's images, the same number for the same cluster in all sets.
+    """
+    names, every = np.unique(np.concatenate(clusters), return_inverse=True)
+    sides = []
+    for tail, own in zip(tails, clusters, strict=True):
+        found = np.searchsorted(names, np.unique(own))
+        sides.append((found[tail.left], found[tail.right]))
+    scores = np.concatenate([tail.scores for tail in tails])
+    left, right = (np.concatenate(side) for side in zip(*sides, strict=True))
+    # Below the last score of a tail that is cut off, its set has pairs that are not known.
+    cut = max((tail.scores[-1] for tail in tails if tail.scores.size < tail.pairs), default=-np.inf)
+    order = np.argsort(-scores, kind="stable")[: np.count_nonzero(scores >= cut)]
+    return ImpostorTail(
+        scores=scores[order],
+        left=left[order],
+        right=right[order],
+        labels=np.concatenate([tail.labels for tail in tails]),
+        clusters=every,
+        parts=np.repeat(np.arange(len(tails)), [tail.labels.size for tail in tails]),
+    )

@@ -16,7 +16,7 @@ from siamese_mnist.data.pairs import Pairs, draw_pairs, largest_count, pairs_dig
 from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration, Decision, digit_pair_accuracy, evaluate, fit_decision, fit_logistic
-from siamese_mnist.evaluation.tail import ImpostorTail, collect_tail, upper_tiles
+from siamese_mnist.evaluation.tail import ImpostorTail, collect_tail, joined_tails, upper_tiles
 from siamese_mnist.parts.designs import Design, to_unit
 from siamese_mnist.runs.image_scores import ImageScores
 from siamese_mnist.settings.protocol import TrainingProtocol
@@ -161,20 +161,31 @@ def fit_unseen(scores: NDArray[Any], same: NDArray[np.bool_], threshold: float |
     return fit_logistic(scores, same) if threshold is None else fit_decision(scores, same, threshold=threshold)
 
 
-def pooled(parts: Sequence[Calibration], *, grouped: bool) -> Calibration:
-    """The scored pairs of several models as one set; images of one part are none of another's.
+def pooled(parts: Sequence[Calibration], data: Sequence[LabeledImages]) -> Calibration:
+    """The scored pairs of several models as one set.
 
     Args:
         parts: each of one model.
-        grouped: whether their sides are groups, the same ones in all parts, and not each part's images from 0 on.
+        data: each one's images; images of one are none of another's, but groups are the same ones in all.
     """
-    sizes = [0 if grouped else 1 + max(int(part.left.max()), int(part.right.max())) for part in parts]
+    sizes = [len(images.labels) for images in data]
     starts = np.cumsum(sizes) - sizes
+    grouped = data[0].groups is not None
+    tails = [part.tail for part in parts if part.tail is not None]
+    clusters = [
+        start + np.arange(size) if images.groups is None else images.groups.cpu().numpy()
+        for start, size, images in zip(starts, sizes, data, strict=True)
+    ]
+    left, right = (
+        np.concatenate([(0 if grouped else start) + side for start, side in zip(starts, sides, strict=True)])
+        for sides in ([part.left for part in parts], [part.right for part in parts])
+    )
     return Calibration(
         scores=np.concatenate([part.scores for part in parts]),
         same=np.concatenate([part.same for part in parts]),
-        left=np.concatenate([part.left + start for part, start in zip(parts, starts, strict=True)]),
-        right=np.concatenate([part.right + start for part, start in zip(parts, starts, strict=True)]),
+        left=left,
+        right=right,
+        tail=joined_tails(tails, clusters) if len(tails) == len(parts) else None,
     )
 
 

@@ -194,6 +194,8 @@ def _prepare(settings: Settings, dataset: SplitDataset, device: str) -> _Work:
         )
     _check_enough(dataset.train.labels, "training")
     _check_enough(dataset.test.labels, "test")
+    if protocol.cross_fitting:
+        _check_parts(dataset.train.labels, protocol.cross_fitting)
     own = dataset.validation is None and protocol.validation > 0
     members = _members_that_fold(dataset, settings)
     if members:
@@ -301,12 +303,13 @@ def _cross_fitted(work: _Work, learned: Learned, dataset: SplitDataset, progress
     protocol = dataclasses.replace(work.settings.protocol, cross_fitting=0, curve=False)
     settings = dataclasses.replace(work.settings, protocol=protocol)
     fold_of = folds_by_label(dataset.train.labels, folds)
-    parts = []
+    parts, left_out = [], []
     for fold in range(folds):
         train, validation = held_back(dataset.train, fold_of == fold)
         inner = _prepare(settings, dataclasses.replace(dataset, train=train, validation=validation), work.device)
         parts.append(_learn(inner, _titled(progress, f"part {fold + 1} of {folds}")).calibration)
-    calibration = pooled(parts, grouped=dataset.train.groups is not None)
+        left_out.append(validation)
+    calibration = pooled(parts, left_out)
     decision = fit_unseen(calibration.scores, calibration.same, learned.model.threshold)
     return learned._replace(
         decision=FittedDecision(
@@ -488,6 +491,17 @@ def _check_validation(dataset: SplitDataset, share: float) -> None:
         raise UsageError(
             f"validation={share:g} keeps at most {max(sizes, default=0)} images of each of {len(sizes)} classes, and 2 "
             f"of 2 or more are needed; give {needed} or more training images of every class, or set validation to more"
+        )
+
+
+def _check_parts(labels: Tensor, folds: int) -> None:
+    """Raises UsageError, saying how many are needed, if a part of images of these labels gives no pairs to fit on."""
+    fold_of = folds_by_label(labels, folds)
+    sizes = [labels[fold_of == fold].unique(return_counts=True)[1].tolist() for fold in range(folds)]
+    if any(len(each) < 2 or max(each) < 2 for each in sizes):
+        raise UsageError(
+            f"cross_fitting={folds} makes parts of the training images of which one has no two of a class, or no "
+            f"two classes; give {2 * folds} or more training images of every class, or set cross_fitting to less"
         )
 
 

@@ -68,7 +68,7 @@ def fit_members(
     """
     device = next(model.parameters()).device
     by_member = left_out.members[data.labels]
-    parts = []
+    parts, asked = [], []
     for number in left_out.members.unique().tolist():
         alone = model.member(number)
         assert alone is not None
@@ -76,7 +76,8 @@ def fit_members(
         pairs = drawn_fitting_pairs(own.labels, protocol)
         if pairs is not None:
             parts.append(fit(alone, Fitting(own.to(device), pairs, True, True), protocol, generator).calibration)
+            asked.append(own)
     if not parts:
         return None
-    calibration = pooled(parts, grouped=data.groups is not None)
+    calibration = pooled(parts, asked)
     return Fitted(fit_unseen(calibration.scores, calibration.same, None), calibration)

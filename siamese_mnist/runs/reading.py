@@ -38,6 +38,7 @@ _ASIDE = ("group", "class")  # columns of runs whose images have groups, and of 
 _CALIBRATION = {"left": "i", "right": "i", "same": "b", "score": "f"}
 _TAIL = {"tail_score": "f", "tail_left": "i", "tail_right": "i"}  # of all impostor pairs, where they were scored
 _TAIL_IMAGES = {"image_class": "i", "image_cluster": "i"}
+_TAIL_PART = "image_part"  # absent where all images are of one set, as in all runs of before
 _CURVE = ("loss", "accuracy", "validation_loss", "validation_accuracy")
 _COURSE = ("learning_rate", "seconds")  # columns of the curve that runs of before lack
 
@@ -220,15 +221,18 @@ def _tail(archive: zipfile.ZipFile) -> ImpostorTail:
     """The tail that `calibration_columns` described, every number checked."""
     scores, left, right = (_column(archive, name, kind) for name, kind in _TAIL.items())
     labels, clusters = (_column(archive, name, kind) for name, kind in _TAIL_IMAGES.items())
-    if not (len(scores) == len(left) == len(right) > 0 and len(labels) == len(clusters) > 0):
+    divided = f"{_TAIL_PART}.npy" in archive.namelist()
+    parts = _column(archive, _TAIL_PART, "i") if divided else np.zeros(len(labels), np.int64)
+    if not (len(scores) == len(left) == len(right) > 0 and len(labels) == len(clusters) == len(parts) > 0):
         raise ValueError("the columns of its tail differ in length")
     if not np.isfinite(scores).all() or (np.diff(scores) > 0).any():
         raise ValueError("tail_score must be finite and falling")
-    known = np.arange(int(clusters.max()) + 1) if clusters.max() < len(clusters) else np.empty(0)
-    if not np.array_equal(np.unique(clusters), known):
-        raise ValueError("image_cluster must be 0, 1, ...")
+    for name, numbers in (("image_cluster", clusters), (_TAIL_PART, parts)):
+        known = np.unique(numbers)
+        if not np.array_equal(known, np.arange(len(known))):
+            raise ValueError(f"{name} must be 0, 1, ...")
     for name, side in (("tail_left", left), ("tail_right", right)):
-        if side.min() < 0 or side.max() >= len(known):
+        if side.min() < 0 or side.max() > clusters.max():
             raise ValueError(f"{name} holds a cluster that is none")
     return ImpostorTail(
         scores=scores.astype(np.float64),
@@ -236,6 +240,7 @@ def _tail(archive: zipfile.ZipFile) -> ImpostorTail:
         right=right.astype(np.int64),
         labels=labels.astype(np.int64),
         clusters=clusters.astype(np.int64),
+        parts=parts.astype(np.int64),
     )
 
 
@@ -250,6 +255,8 @@ def calibration_columns(calibration: Calibration) -> dict[str, NDArray[Any]]:
     if tail := calibration.tail:
         values = (tail.scores.astype(np.float32), tail.left, tail.right, tail.labels, tail.clusters)
         columns |= dict(zip((*_TAIL, *_TAIL_IMAGES), values, strict=True))
+        if tail.parts.any():
+            columns[_TAIL_PART] = tail.parts
     return columns
 
 

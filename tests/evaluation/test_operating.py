@@ -12,7 +12,7 @@ from siamese_mnist.evaluation import Calibration, bayes_cost, fit_logistic, oper
 from siamese_mnist.evaluation.costs import minimum_bayes_cost
 from siamese_mnist.evaluation.intervals import accuracy_interval
 from siamese_mnist.evaluation.operating import cheapest_threshold, measured, threshold_at
-from siamese_mnist.evaluation.tail import collect_tail
+from siamese_mnist.evaluation.tail import collect_tail, joined_tails
 
 
 def simulated(rng, images=150, classes=6, spread=0.9):
@@ -65,6 +65,40 @@ def test_a_tail_says_what_all_pairs_say(grouped):
     ]
     assert points[0].threshold == points[1].threshold
     assert points[0].false_match_rate == points[1].false_match_rate
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_joined_tails_say_what_all_pairs_within_the_sets_say(grouped):
+    """Classes of one name are in two sets, and so are groups; the second set's scores are lower."""
+    rng, sizes = np.random.default_rng(4), (150, 90)
+    whole = [simulated(rng, size, spread=spread) for size, spread in zip(sizes, (0.9, 1.3), strict=True)]
+    starts = (0, 150)
+    groups = [
+        7 * rng.integers(20, size=size) if grouped else np.arange(start, start + size)
+        for start, size in zip(starts, sizes, strict=True)
+    ]
+    single = [
+        collect_tail(tiles(matrix), labels, own, kept=3000)
+        for (_, labels, matrix), own in zip(whole, groups, strict=True)
+    ]
+    tail = joined_tails(single, groups)
+    scores, same, left, right = (
+        np.concatenate(
+            [
+                getattr(each, name) if name in ("scores", "same") else own[getattr(each, name)]
+                for (each, *_), own in zip(whole, groups, strict=True)
+            ]
+        )
+        for name in ("scores", "same", "left", "right")
+    )
+    assert tail.pairs == np.count_nonzero(~same)
+    cut = max(each.scores[-1] for each in single)
+    np.testing.assert_array_equal(tail.scores, -np.sort(-scores[~same & (scores >= cut)]))
+    for threshold in (*tail.scores[[2, 200, -1]], np.inf):
+        assert tail.reaches(threshold)
+        expected = accuracy_interval(scores[~same] >= threshold, left[~same], right[~same])
+        assert tail.interval(threshold) == pytest.approx(expected, rel=1e-9)
+    assert not tail.reaches(np.nextafter(cut, -np.inf))
 
 
 @pytest.mark.parametrize("limit", [0.3, 0.01, 0.001])

@@ -170,6 +170,8 @@ def test_kept_tails_are_those_that_were_made(calibrated, finished, tmp_path):
         ("tail_left", [0, 5], "tail_left holds a cluster that is none"),
         ("tail_right", [0], "columns of its tail differ in length"),
         ("image_cluster", [0, 2, 2], "image_cluster must be 0, 1"),
+        ("image_part", [0, 2, 2], "image_part must be 0, 1"),
+        ("image_part", [0, 1], "columns of its tail differ in length"),
         ("image_class", [0.5, 1.5, 1.0], "image_class is of type float64"),
     ],
 )
@@ -192,5 +194,6 @@ def test_a_damaged_tail(column, value, message):
         return parse_calibration(file.getvalue(), unseen=True)
 
     assert parsed(columns).tail.pairs == 2
+    assert parsed({**columns, "image_part": [0, 1, 1]}).tail.pairs == 0
     with pytest.raises(ValueError, match=message):
         parsed({**columns, column: value})

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import siamese_mnist as sm
-from siamese_mnist.data import hold_back, split_dataset
+from siamese_mnist.data import LabeledImages, hold_back, split_dataset
 from siamese_mnist.data.typical import Typical
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import Calibration
@@ -95,10 +95,34 @@ def test_pairs_of_two_parts_share_groups_but_no_images(grouped):
     part = Calibration(
         scores=np.array([1.0, 2.0]), same=np.array([False, True]), left=sides[0], right=sides[1], unseen=True
     )
-    both = pooled([part, part], grouped=grouped)
-    images = np.stack([both.left, both.right])
-    np.testing.assert_array_equal(images[:, :2], sides)
-    np.testing.assert_array_equal(images[:, 2:], np.stack(sides) + (0 if grouped else 3))
+    groups = torch.arange(4) if grouped else None
+    images = LabeledImages(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 0, 1, 1]), groups)
+    both = pooled([part, part], [images, images])
+    rows = np.stack([both.left, both.right])
+    np.testing.assert_array_equal(rows[:, :2], sides)
+    np.testing.assert_array_equal(rows[:, 2:], np.stack(sides) + (0 if grouped else 4))
+
+
+def test_cross_fitting_keeps_all_impostor_pairs_of_its_parts(small, short, monkeypatch):
+    parts = []
+    fit = experiment.fit
+
+    def noted(model, fitting, *others):
+        parts.append((model, fitting.data))
+        return fit(model, fitting, *others)
+
+    monkeypatch.setattr(experiment, "fit", noted)
+    found = learn(settings_of(short, train_pairs=300, cross_fitting=3), split_dataset(small)).calibration
+    scores = []
+    for model, data in parts[1:]:
+        left, right = torch.triu_indices(len(data.labels), len(data.labels), 1)
+        impostor = data.labels[left] != data.labels[right]
+        scores.append(model.score_matrix(data.images, data.images)[left, right][impostor])
+    every = torch.cat(scores).sort(descending=True).values
+    assert found.tail.pairs == len(every)
+    torch.testing.assert_close(torch.from_numpy(found.tail.scores).float(), every[: found.tail.scores.size])
+    assert found.tail.scores.size > 20_000
+    assert found.tail.clusters.max() + 1 == len(small.train.labels)
 
 
 @pytest.mark.parametrize("variant", ["siamese", "baseline"])
@@ -142,6 +166,15 @@ def test_no_model_of_cross_fitting_is_fitted_on_images_that_it_has_seen(small, s
 def test_cross_fitting_that_cannot_be_is_refused(tmp_path, short, changes, told):
     with pytest.raises(UsageError, match=told):
         run("siamese", runs_dir=tmp_path, curve=False, pretrain_epochs=0, train_pairs=50, **short, **changes)
+
+
+def test_parts_without_two_images_of_a_class_are_refused(small, short):
+    """They would give no same pairs, and images that were trained on would decide."""
+    rows = torch.cat([(small.train.labels == label).nonzero().flatten()[:5] for label in range(10)])
+    dataset = dataclasses.replace(split_dataset(small), train=small.train.select(rows))
+    with pytest.raises(UsageError, match="give 10 or more training images of every class, or"):
+        learn(settings_of(short, train_pairs=40, cross_fitting=5), dataset)
+    assert learn(settings_of(short, train_pairs=40, cross_fitting=2), dataset).calibration.unseen
 
 
 def test_what_images_are_typical_is_told_of_validation_images(small, short, tmp_path):

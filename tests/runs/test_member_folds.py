@@ -89,6 +89,10 @@ def test_no_member_sees_a_class_that_it_is_asked_about(divided, monkeypatch):
         assert any(shown[number] & other for other in every)
     assert learned.decision.fitted_on == TOLD
     assert learned.calibration.unseen
+    labels = [fitting.data.labels for _, fitting in asked]
+    impostor = sum(int((each[:, None] != each).sum()) // 2 for each in labels)
+    assert learned.calibration.tail.pairs == impostor > 40_000
+    assert learned.calibration.tail.clusters.max() + 1 == len(joined(divided).train.groups.unique())
     assert learned.decision.pairs == len(learned.calibration.same) == sum(len(each.pairs.same) for _, each in asked)
     expected = fit_logistic(learned.calibration.scores, learned.calibration.same)
     assert learned.decision.threshold == expected.threshold
