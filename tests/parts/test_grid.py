@@ -22,9 +22,13 @@ def narrow(recipe, backbone=None):
 
 
 def quick(recipe):
-    """Options that make a recipe's own parts quick: narrow, with two networks at most."""
-    several = {"members": 2} if sm.RECIPES[recipe].parts.backbone_options.get("members", 1) > 1 else {}
-    return {"backbone_options": narrow(recipe) | several, "head_options": several}
+    """Options that make a recipe's own parts quick: narrow, of two networks and one view at most."""
+    parts, less = sm.RECIPES[recipe].parts, {"members": 2, "slants": False, "views": 1}
+    backbone, head = (
+        {name: value for name, value in less.items() if options.get(name, value) != value}
+        for options in (parts.backbone_options, parts.head_options)
+    )
+    return {"backbone_options": narrow(recipe) | backbone, "head_options": head}
 
 
 def needs_loss(head):
