@@ -17,6 +17,7 @@ class Purpose(IntEnum):
     OWN_TRAIN_IMAGES = 5  # of a run whose training images are its own
     FITTING_PAIRS = 6  # of validation images, for threshold and calibration
     FINISH = 7  # of the training images to which a trained model adapts
+    ASKED_IMAGES = 8  # that a member of an ensemble left out, and is asked about
 
 
 def stream(seed: int, purpose: Purpose) -> torch.Generator:

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from siamese_mnist.data import LabeledImages, SplitDataset
 from siamese_mnist.data.folds import folds_of
+from siamese_mnist.data.streams import Purpose, stream
 from siamese_mnist.parts.designs import Design
 from siamese_mnist.parts.losses import Supervision
 from siamese_mnist.runs.assessment import Fitted, Fitting, drawn_fitting_pairs, fit, fit_unseen, pooled
 from siamese_mnist.settings.protocol import TrainingProtocol
 
 TOLD = "classes that a member left out"
+_ASKED = 5_000  # images of a member at most: twelve million pairs
 
 
 class LeftOut(NamedTuple):
@@ -56,6 +58,8 @@ def fit_members(
 ) -> Fitted | None:
     """Threshold and calibration from what every member says of the classes that it left out, as they are.
 
+    Of many images a member is asked about some, drawn at random.
+
     Args:
         model: an ensemble.
         data: what it was trained on, on the CPU.
@@ -72,7 +76,10 @@ def fit_members(
     for number in left_out.members.unique().tolist():
         alone = model.member(number)
         assert alone is not None
-        own = data.select((data.labels < left_out.classes) & (by_member == number))
+        rows = ((data.labels < left_out.classes) & (by_member == number)).nonzero().squeeze(1)
+        if len(rows) > _ASKED:
+            rows = rows[torch.randperm(len(rows), generator=stream(protocol.pair_seed, Purpose.ASKED_IMAGES))[:_ASKED]]
+        own = data.select(rows)
         pairs = drawn_fitting_pairs(own.labels, protocol)
         if pairs is not None:
             parts.append(fit(alone, Fitting(own.to(device), pairs, True, True), protocol, generator).calibration)

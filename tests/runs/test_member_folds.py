@@ -9,7 +9,7 @@ from siamese_mnist.data.splits import joined
 from siamese_mnist.evaluation import fit_logistic
 from siamese_mnist.parts.backbones.convnet import ConvNet
 from siamese_mnist.parts.designs.siamese import Siamese
-from siamese_mnist.runs import experiment
+from siamese_mnist.runs import experiment, member_folds
 from siamese_mnist.runs.experiment import learn, untrained
 from siamese_mnist.runs.member_folds import TOLD, leave_out
 from siamese_mnist.settings.augmentation import Augmentation
@@ -108,6 +108,15 @@ def test_the_scores_that_decide_are_those_of_the_members_alone(divided):
     scores = alone.score_matrix(own.images, own.images).numpy()
     first = learned.calibration.scores[: len(learned.calibration.scores) // 3]
     assert np.isin(np.round(first, 4), np.round(scores.astype(np.float64), 4)).all()
+
+
+def test_of_many_images_a_member_is_asked_about_some(divided, monkeypatch):
+    every = learn(settings_of(), divided).calibration.tail
+    monkeypatch.setattr(member_folds, "_ASKED", 100)
+    some, again = (learn(settings_of(), divided).calibration for _ in range(2))
+    assert np.bincount(some.tail.parts).tolist() == [100, 100, 100] < np.bincount(every.parts).tolist()
+    assert set(some.tail.labels) == set(every.labels)
+    np.testing.assert_array_equal(some.scores, again.scores)
 
 
 @pytest.mark.parametrize(
