@@ -18,6 +18,7 @@ from tests.evaluation.test_bootstrap import gaussian_scores
 @pytest.fixture
 def registered(monkeypatch):
     """Registers metrics until the test ends."""
+    METRICS.parts()
     parts = dict(METRICS._parts)
     monkeypatch.setattr(METRICS, "_parts", parts)
     return METRICS.add
