@@ -1,6 +1,7 @@
 """Operating points of runs: kept scores, predict, evaluate, bundles and calibration on other images."""
 
 import csv
+import dataclasses
 import io
 import json
 import zipfile
@@ -13,8 +14,16 @@ from PIL import Image
 import siamese_mnist as sm
 from siamese_mnist.errors import UsageError
 from siamese_mnist.evaluation import fit_decision
+from siamese_mnist.evaluation.tail import joined_tails
 from siamese_mnist.runs.bundle import Calibrated, write_bundle
-from siamese_mnist.runs.reading import CALIBRATION, RunError, parse_calibration, read_calibration, read_scores
+from siamese_mnist.runs.reading import (
+    CALIBRATION,
+    RunError,
+    calibration_columns,
+    parse_calibration,
+    read_calibration,
+    read_scores,
+)
 
 
 @pytest.fixture(scope="module")
@@ -163,6 +172,24 @@ def test_kept_tails_are_those_that_were_made(calibrated, finished, tmp_path):
         assert kept.operating_point(**wish).as_dict() == made.operating_point(**wish).as_dict()
 
 
+def parsed(columns):
+    file = io.BytesIO()
+    np.savez(file, **columns)
+    return parse_calibration(file.getvalue(), unseen=True)
+
+
+def test_kept_tails_of_parts_are_those_of_parts(calibrated):
+    """Of one part, the file is as it always was."""
+    single = calibrated.calibration
+    rows = np.arange(single.tail.labels.size)
+    both = dataclasses.replace(single, tail=joined_tails([single.tail] * 2, [rows, rows + rows.size]))
+    assert "image_part" not in calibration_columns(single)
+    kept = parsed(calibration_columns(both))
+    np.testing.assert_array_equal(kept.tail.parts, np.repeat([0, 1], rows.size))
+    assert kept.tail.pairs == 2 * single.tail.pairs
+    assert kept.tail.interval(0.5) == pytest.approx(both.tail.interval(0.5))
+
+
 @pytest.mark.parametrize(
     ("column", "value", "message"),
     [
@@ -187,11 +214,6 @@ def test_a_damaged_tail(column, value, message):
         "image_class": [0, 1, 1],
         "image_cluster": [0, 1, 2],
     }
-
-    def parsed(given):
-        file = io.BytesIO()
-        np.savez(file, **given)
-        return parse_calibration(file.getvalue(), unseen=True)
 
     assert parsed(columns).tail.pairs == 2
     assert parsed({**columns, "image_part": [0, 1, 1]}).tail.pairs == 0
