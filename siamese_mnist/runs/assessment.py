@@ -169,22 +169,17 @@ def pooled(parts: Sequence[Calibration], data: Sequence[LabeledImages]) -> Calib
         data: each one's images; images of one are none of another's, but groups are the same ones in all.
     """
     sizes = [len(images.labels) for images in data]
-    starts = np.cumsum(sizes) - sizes
-    grouped = data[0].groups is not None
+    starts = np.cumsum(sizes) - sizes if data[0].groups is None else np.zeros(len(sizes), np.int64)
     tails = [part.tail for part in parts if part.tail is not None]
     clusters = [
         start + np.arange(size) if images.groups is None else images.groups.cpu().numpy()
         for start, size, images in zip(starts, sizes, data, strict=True)
     ]
-    left, right = (
-        np.concatenate([(0 if grouped else start) + side for start, side in zip(starts, sides, strict=True)])
-        for sides in ([part.left for part in parts], [part.right for part in parts])
-    )
     return Calibration(
         scores=np.concatenate([part.scores for part in parts]),
         same=np.concatenate([part.same for part in parts]),
-        left=left,
-        right=right,
+        left=np.concatenate([part.left + start for part, start in zip(parts, starts, strict=True)]),
+        right=np.concatenate([part.right + start for part, start in zip(parts, starts, strict=True)]),
         tail=joined_tails(tails, clusters) if len(tails) == len(parts) else None,
     )
 

@@ -21,9 +21,9 @@ def narrow(recipe, backbone=None):
     return {"width": 4} if (backbone or sm.RECIPES[recipe].parts.backbone) == "convnet" else {}
 
 
-def quick(recipe):
-    """Options that make a recipe's own parts quick: narrow, of two networks and one view at most."""
-    parts, less = sm.RECIPES[recipe].parts, {"members": 2, "slants": False, "views": 1}
+def quick(recipe, **less):
+    """Options that make a recipe's own parts quick: narrow, of two networks at most, and what else is to be `less`."""
+    parts, less = sm.RECIPES[recipe].parts, {"members": 2, **less}
     backbone, head = (
         {name: value for name, value in less.items() if options.get(name, value) != value}
         for options in (parts.backbone_options, parts.head_options)
@@ -211,7 +211,7 @@ def test_every_mined_loss_trains(name, miner):
             settings = Settings.resolve(
                 "siamese",
                 recipe=recipe,
-                **quick(recipe),
+                **quick(recipe, slants=False, views=1),  # which miners never see
                 head=head,
                 loss=name,
                 miner=miner,
